@@ -1,0 +1,364 @@
+"""The records of one run: append-only JSON lines, each bound to the line before by its digest.
+
+`ledger.jsonl` holds one canonical JSON object a line::
+
+    {"at": UTC, "entry": {"event": …}, "number": n, "previous": SHA-256 of line n-1, "revision": r}
+
+`ledger.head` names the newest line, so that a tail cut off at a line's end is noticed. A line is on
+the disk (fsync) before `append` returns. Times are whole seconds, UTC.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from relkit.errors import RecordError
+from relkit.lock import Lock
+from relkit.values import Digest, Json, Value, canonical
+
+GENESIS = "0" * 64
+MAX_LINE = 4_000_000  # bytes
+
+
+class Opened(Value):
+    """Record 0: the inputs of the run."""
+
+    event: Literal["opened"] = "opened"
+    version: str
+    kind: str
+    time: datetime
+    world: str
+    world_digest: Digest
+    policy_digest: Digest
+    rehearsal: bool
+    nonce: str
+    relkit: str
+    steps_digest: Digest
+
+
+class TakenOver(Value):
+    """The run goes on after a holder that ended without releasing it."""
+
+    event: Literal["taken-over"] = "taken-over"
+    reason: str
+
+
+class Recovered(Value):
+    """A line that was cut while it was written was put aside, into the file named here."""
+
+    event: Literal["recovered"] = "recovered"
+    torn: str
+    sha256: Digest
+
+
+class Asked(Value):
+    """A request for decisions was put to the people in `roles`."""
+
+    event: Literal["asked"] = "asked"
+    step: str
+    digest: Digest
+    roles: tuple[str, ...]
+
+
+class Decided(Value):
+    """A person's decision on one plan digest; `via` says how it reached the run."""
+
+    event: Literal["decided"] = "decided"
+    step: str
+    digest: Digest
+    who: str
+    role: str
+    verdict: Literal["approve", "reject"]
+    reason: str
+    via: Literal["notebook", "answer"]
+
+
+class Waived(Value):
+    """A failed check of one plan digest is accepted, for a reason."""
+
+    event: Literal["waived"] = "waived"
+    step: str
+    digest: Digest
+    check: str
+    who: str
+    role: str
+    reason: str
+
+
+class SetGoing(Value):
+    """A build was set going; `again`: an earlier one of the same name was lost."""
+
+    event: Literal["set-going"] = "set-going"
+    step: str
+    what: str
+    again: bool
+
+
+class Waited(Value):
+    """Something is awaited, from whom and until when (said once for each wait)."""
+
+    event: Literal["waited"] = "waited"
+    step: str
+    what: str
+    whom: str
+    deadline: datetime
+
+
+class Planned(Value):
+    """The plan that is now carried out; from here on it rules."""
+
+    event: Literal["planned"] = "planned"
+    step: str
+    digest: Digest
+    plan: Json
+
+
+class Started(Value):
+    """Action number `action` of the plan is about to be done."""
+
+    event: Literal["started"] = "started"
+    step: str
+    action: int
+
+
+class Done(Value):
+    """Reading back shows the action's result; `found`: it was so before anything was done."""
+
+    event: Literal["done"] = "done"
+    step: str
+    action: int
+    found: bool
+    evidence: str
+
+
+class Completed(Value):
+    """All actions are done; `result` is handed to later steps."""
+
+    event: Literal["completed"] = "completed"
+    step: str
+    result: Json
+
+
+Entry = Annotated[
+    Opened
+    | TakenOver
+    | Recovered
+    | Asked
+    | Decided
+    | Waived
+    | SetGoing
+    | Waited
+    | Planned
+    | Started
+    | Done
+    | Completed,
+    Field(discriminator="event"),
+]
+
+
+class Record(Value):
+    """One line of the ledger."""
+
+    number: int
+    at: datetime
+    revision: int
+    previous: Digest
+    entry: Entry
+
+
+RECORD = TypeAdapter(Record)
+
+
+@dataclass
+class Ledger:
+    """The records of one run, held open for appending by one process."""
+
+    path: Path
+    records: list[Record]
+    now: Callable[[], datetime]
+    head: str = GENESIS
+    revision: int = 1
+    lock: Lock | None = field(default=None, repr=False)
+
+    @classmethod
+    def read(cls, folder: Path, now: Callable[[], datetime]) -> Self:
+        """Read without the right to append; a torn last line is left out.
+
+        Raises `RecordError`: ``LEDGER_BROKEN``, ``LEDGER_TRUNCATED``, ``LEDGER_INVALID``.
+        """
+        path = folder / "ledger.jsonl"
+        whole, _ = split_torn(path.read_bytes() if path.exists() else b"")
+        records, head = parse(whole, path.name)
+        known = _read_head(folder)
+        if known is not None and known[0] >= len(records):
+            raise RecordError(
+                f"{path.name} ends at record {len(records) - 1}; record {known[0]} was written",
+                code="LEDGER_TRUNCATED",
+                remedy="Put the missing lines back from a copy of the record.",
+            )
+        if known is not None and _digest_at(whole, known[0]) != known[1]:
+            raise RecordError(
+                f"{path.name}: record {known[0]} is not {known[1]:.12}, which was written",
+                code="LEDGER_BROKEN",
+                remedy="Put the ledger back from a copy of the record.",
+            )
+        revision = records[-1].revision if records else 1
+        return cls(path, records, now, head, revision)
+
+    @classmethod
+    def open(cls, folder: Path, now: Callable[[], datetime]) -> Self:
+        """Take the run's lock, read the records, and put a torn last line aside.
+
+        Raises `RecordError` as `read` does, and ``RUN_LOCKED`` if another process holds the run.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        lock, stale = Lock.take(folder)
+        try:
+            ledger = cls.read(folder, now)
+            ledger.lock = lock
+            ledger.recover()
+            if stale and ledger.records:
+                ledger.append(TakenOver(reason=stale))
+        except BaseException:
+            lock.release()
+            raise
+        return ledger
+
+    def close(self) -> None:
+        """Let another process go on with the run."""
+        if self.lock is not None:
+            self.lock.release()
+            self.lock = None
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def append(self, entry: Entry) -> Record:
+        """Write one record to the disk and return it.
+
+        Raises `RecordError` (``RECORD_NOT_WRITTEN``) with the file as it was, if it cannot.
+        """
+        if self.lock is None:
+            raise RecordError(
+                "this run is not open for writing",
+                code="RUN_NOT_HELD",
+                remedy="Run the cell that opens the run again.",
+            )
+        record = Record(
+            number=len(self.records),
+            at=max([self.now(), *(r.at for r in self.records[-1:])]),
+            revision=self.revision,
+            previous=self.head,
+            entry=entry,
+        )
+        line = canonical(record.to_data())
+        self._write(line + b"\n")
+        self.records.append(record)
+        self.head = hashlib.sha256(line).hexdigest()
+        _write_head(self.path.parent, record.number, self.head)
+        return record
+
+    def _write(self, line: bytes) -> None:
+        with self.path.open("ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                if (written := file.write(line)) != len(line):
+                    raise OSError(f"{written} of {len(line)} bytes written")  # noqa: TRY301
+                os.fsync(file.fileno())
+            except OSError as error:
+                with contextlib.suppress(OSError):
+                    file.truncate(size)
+                raise RecordError(
+                    f"record {len(self.records)} was not written: {error}",
+                    code="RECORD_NOT_WRITTEN",
+                    remedy="Make room on the disk of the record, then run the cell again.",
+                ) from error
+
+    def recover(self) -> None:
+        """Put a line that was cut while it was written into a file of its own; `open` does it."""
+        data = self.path.read_bytes() if self.path.exists() else b""
+        whole, torn = split_torn(data)
+        if not torn:
+            return
+        aside = self.path.with_name(f"ledger.torn-{len(self.records)}")
+        aside.write_bytes(torn)
+        with self.path.open("r+b") as file:
+            file.truncate(len(whole))
+            os.fsync(file.fileno())
+        if self.records:
+            self.append(Recovered(torn=aside.name, sha256=hashlib.sha256(torn).hexdigest()))
+
+
+def split_torn(data: bytes) -> tuple[bytes, bytes]:
+    """Return the complete lines, and what follows the last line end."""
+    end = data.rfind(b"\n") + 1
+    return data[:end], data[end:]
+
+
+def parse(data: bytes, name: str) -> tuple[list[Record], str]:
+    """Return the records of complete lines and the digest of the last; check the chain."""
+    records: list[Record] = []
+    head = GENESIS
+    for number, line in enumerate(data.split(b"\n")[:-1]):
+        record = _parse_line(line, number, name)
+        if (record.number, record.previous) != (number, head):
+            raise RecordError(
+                f"{name}: line {number} does not follow line {number - 1}: it names "
+                f"{record.previous:.12}, the line before it is {head:.12}",
+                code="LEDGER_BROKEN",
+                remedy="Put the ledger back from a copy of the record.",
+            )
+        records.append(record)
+        head = hashlib.sha256(line).hexdigest()
+    return records, head
+
+
+def _parse_line(line: bytes, number: int, name: str) -> Record:
+    try:
+        if len(line) > MAX_LINE:
+            raise ValueError(f"{len(line)} bytes, more than {MAX_LINE}")  # noqa: TRY301
+        data = json.loads(line)
+        if canonical(data) != line:  # doubled keys, spaces, other spellings
+            raise ValueError("not in canonical form")  # noqa: TRY301
+        return RECORD.validate_json(line)
+    except (ValueError, RecursionError, ValidationError) as error:
+        raise RecordError(
+            f"{name}: line {number} is not a record: {str(error).splitlines()[0]}",
+            code="LEDGER_INVALID",
+            remedy="Put the ledger back from a copy of the record.",
+        ) from error
+
+
+def _digest_at(data: bytes, number: int) -> str:
+    return hashlib.sha256(data.split(b"\n")[number]).hexdigest()
+
+
+def _read_head(folder: Path) -> tuple[int, str] | None:
+    path = folder / "ledger.head"
+    if not path.exists():
+        return None
+    match path.read_text(encoding="utf-8").split():
+        case [number, digest] if number.isdecimal() and len(digest) == len(GENESIS):
+            return int(number), digest
+    raise RecordError(
+        "ledger.head is not a number and a digest",
+        code="LEDGER_INVALID",
+        remedy="Put ledger.head back from a copy of the record.",
+    )
+
+
+def _write_head(folder: Path, number: int, digest: str) -> None:
+    """Replace the note of the newest record; it may lag one record behind after a crash."""
+    fresh = folder / "ledger.head.new"
+    fresh.write_text(f"{number} {digest}\n", encoding="utf-8")
+    fresh.replace(folder / "ledger.head")

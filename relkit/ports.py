@@ -1,0 +1,350 @@
+"""What a release needs from outside: one protocol for each system, all of them in `World`.
+
+Reading methods return values (None: not there); writing methods return nothing and are read back
+by the engine. Arguments are keywords made of JSON and of the values in `relkit.values`, never
+absolute paths and never secrets: they stand in the record. Adapters raise `WorldError`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from relkit.policy import Policy
+from relkit.values import (
+    Answer,
+    Artifact,
+    Build,
+    Buildbot,
+    BuildResult,
+    BuildState,
+    Change,
+    CloneState,
+    Commit,
+    CommitCheck,
+    Companion,
+    Fetched,
+    Issues,
+    ObjectId,
+    Person,
+    Protection,
+    RefUpdate,
+    Remote,
+    Request,
+    Scan,
+    SiteFile,
+    SiteRelease,
+    StoredFile,
+    Tag,
+    Tool,
+)
+
+
+class Repository(Protocol):
+    """The release clone and its two remotes: `upstream` and the release manager's `fork`."""
+
+    def remote_ref(self, *, remote: Remote, ref: str) -> ObjectId | None:
+        """Return the object a full ref (``refs/heads/main``) names on the remote, read afresh."""
+
+    def remote_refs(self, *, remote: Remote, refs: tuple[str, ...]) -> dict[str, ObjectId | None]:
+        """Return what each of several full refs names on the remote, read in one go."""
+
+    def push(self, *, remote: Remote, updates: tuple[RefUpdate, ...]) -> None:
+        """Move exactly these refs in one atomic push, each only from its expected old value."""
+
+    def make_clone(self, *, branch: str, commit: ObjectId) -> None:
+        """Make the release clone from upstream, with `branch` checked out at `commit`."""
+
+    def clone_state(self) -> CloneState | None:
+        """Describe the release clone; None if there is none."""
+
+    def read_text(self, *, commit: ObjectId, path: str) -> str | None:
+        """Return a file of a commit as text (UTF-8), line ends unchanged; None if not there."""
+
+    def paths(self, *, commit: ObjectId, under: str) -> tuple[str, ...]:
+        """Return the paths of all files below a folder of a commit (not a trailing slash)."""
+
+    def edit(
+        self, *, editor: str, base: ObjectId, writes: tuple[str, ...], version: str, time: datetime
+    ) -> None:
+        """Run one editor on the tree of `base`; keep the result as a commit of its own, unnamed.
+
+        `writes` are the patterns (fnmatch on the path) of what the editor may touch; anything
+        else is refused (``UNDECLARED_WRITE``) and nothing is kept.
+        """
+
+    def edited(self, *, editor: str, base: ObjectId) -> Commit | None:
+        """Return the commit which holds what `editor` made of `base`."""
+
+    def changes(self, *, base: ObjectId, commit: ObjectId) -> tuple[Change, ...]:
+        """Return the paths in which two commits differ, in order of path."""
+
+    def diff(self, *, base: ObjectId, commit: ObjectId) -> str:
+        """Return the whole difference as a unified diff, binary files in git's form."""
+
+    def commit(
+        self, *, branch: str, parent: ObjectId, tree_of: ObjectId, message: str, time: datetime
+    ) -> None:
+        """Commit the tree of `tree_of` on `parent` and put the clone's `branch` there."""
+
+    def committed(
+        self, *, branch: str, parent: ObjectId, tree_of: ObjectId, message: str
+    ) -> Commit | None:
+        """Return that commit, if the clone's `branch` stands there and its work tree is clean."""
+
+    def create_tag(self, *, name: str, commit: ObjectId, message: str, time: datetime) -> None:
+        """Create the signed, annotated tag in the clone, with the release manager's key."""
+
+    def tag(self, *, name: str) -> Tag | None:
+        """Read and verify a tag of the clone; None if there is no such tag."""
+
+    def remote_tag(self, *, remote: Remote, name: str) -> Tag | None:
+        """Fetch and verify a tag as a remote has it, without touching the clone's own tag."""
+
+    def contains(self, *, remote: Remote, branch: str, commit: ObjectId) -> bool:
+        """Tell whether a remote's branch contains a commit."""
+
+
+class Tracker(Protocol):
+    """The issue tracker, branch protection and continuous integration of upstream."""
+
+    def blockers(self, *, series: str, label: str) -> Issues:
+        """Return the open issues with `label` (``release-blocker``, ``deferred-blocker``)."""
+
+    def protection(self, *, branch: str) -> Protection:
+        """Return the protection of a branch of upstream."""
+
+    def set_protection(self, *, branch: str, protection: Protection) -> None:
+        """Replace the protection of a branch of upstream."""
+
+    def labels(self, *, number: int) -> tuple[str, ...]:
+        """Return the labels of an issue, sorted."""
+
+    def relabel(self, *, number: int, remove: str, add: str) -> None:
+        """Replace one label of an issue by another."""
+
+    def commit_checks(self, *, commit: ObjectId) -> tuple[CommitCheck, ...]:
+        """Return the check runs of a commit."""
+
+
+class Buildbots(Protocol):
+    """The stable buildbots."""
+
+    def stable(self, *, branch: str, commit: ObjectId) -> tuple[Buildbot, ...]:
+        """Return each stable builder of a branch with its last finished build of `commit`."""
+
+
+class Builders(Protocol):
+    """Where builds run: processes of this machine, or machines of experts.
+
+    A build outlives the process that started it and is found again by its nonce and name.
+    """
+
+    def start(self, *, build: Build) -> None:
+        """Start a build; start it anew if it was killed or has failed."""
+
+    def started(self, *, name: str, nonce: str) -> bool:
+        """Tell whether a build of this name was ever started, whatever became of it."""
+
+    def state(self, *, name: str, nonce: str) -> BuildState:
+        """Tell how a build stands."""
+
+    def result(self, *, name: str, nonce: str) -> BuildResult | None:
+        """Return what a finished build left; None before that. Digests are computed anew."""
+
+    def log(self, *, name: str, nonce: str) -> str:
+        """Return the end of a build's log, at most 4,000 characters."""
+
+
+class Artifacts(Protocol):
+    """The collected files of the release on this machine, read-only once they are there."""
+
+    def collect(self, *, name: str, sha256: str, build: str, nonce: str) -> None:
+        """Take one file from a finished build; refuse other bytes (``DIGEST_CHANGED``)."""
+
+    def artifact(self, *, name: str) -> Artifact | None:
+        """Return a collected file, hashed now; None if it is not there."""
+
+    def write(self, *, name: str, text: str) -> None:
+        """Write a text made by the release itself; refuse to replace other bytes."""
+
+    def read(self, *, name: str) -> str | None:
+        """Return a text made by the release itself."""
+
+
+class Signers(Protocol):
+    """Signing as the release manager, and verifying against the policy."""
+
+    def usable(self) -> tuple[Tool, ...]:
+        """Say for each signing scheme what it would sign as; version None: it cannot sign."""
+
+    def sign(self, *, scheme: str, name: str, sha256: str) -> None:
+        """Sign a collected file, if it still has this digest, and keep the signature beside it."""
+
+    def companion(self, *, scheme: str, name: str, sha256: str) -> Companion | None:
+        """Verify the signature beside a collected file; None if missing or not by the policy."""
+
+
+class Downloads(Protocol):
+    """The download server: a staging area that is not public, and the public tree."""
+
+    def stage(self, *, folder: str, name: str, sha256: str) -> None:
+        """Upload a collected file (or signature) to staging."""
+
+    def staged(self, *, folder: str, name: str) -> StoredFile | None:
+        """Return a file in staging, hashed on the server."""
+
+    def unstage(self, *, folder: str, name: str, sha256: str) -> None:
+        """Remove a file from staging, if it has this digest."""
+
+    def place(self, *, folder: str, name: str, sha256: str) -> None:
+        """Move from staging to the public tree in one step, never over another file."""
+
+    def placed(self, *, folder: str, name: str) -> StoredFile | None:
+        """Return a file of the public tree, hashed on the server."""
+
+
+class Website(Protocol):
+    """python.org's downloads database and pages."""
+
+    def release(self, *, slug: str) -> SiteRelease | None:
+        """Return a release row, drafts included."""
+
+    def files(self, *, slug: str) -> tuple[SiteFile, ...]:
+        """Return all file rows of a release, in order of slug."""
+
+    def add_release(self, *, release: SiteRelease) -> None:
+        """Create a release row; it must be a draft."""
+
+    def remove_release(self, *, slug: str) -> None:
+        """Delete a draft with its files; a published release is refused."""
+
+    def file(self, *, slug: str) -> SiteFile | None:
+        """Return one file row, whatever release it belongs to."""
+
+    def add_file(self, *, file: SiteFile) -> None:
+        """Create a file row."""
+
+    def publish(self, *, slug: str) -> None:
+        """Publish a draft."""
+
+    def page(self, *, slug: str) -> str | None:
+        """Return the text of the release's page as its readers get it (HTML); None: no page."""
+
+    def latest(self, *, series: str) -> str | None:
+        """Return the slug that ``/downloads/latest/<series>/`` leads to (``python3``)."""
+
+
+class Public(Protocol):
+    """The public side, through the cache, without credentials."""
+
+    def fetch(self, *, path: str) -> Fetched:
+        """Get a path below the site's address (``/ftp/python/…``), whole."""
+
+    def read(self, *, path: str) -> str:
+        """Get a path and return its text (UTF-8), at most 4 MB."""
+
+    def purge(self, *, paths: tuple[str, ...]) -> None:
+        """Ask the cache to forget these paths."""
+
+    def purged(self, *, paths: tuple[str, ...]) -> bool:
+        """Tell whether the cache holds none of these paths in an older form than the origin."""
+
+    def verify(self, *, path: str, subject: Artifact, companions: tuple[Companion, ...]) -> bool:
+        """Download a file and its signatures as a stranger, and verify all of them."""
+
+
+class Announcements(Protocol):
+    """Texts a person will post, and release data that is kept as commits elsewhere."""
+
+    def draft(self, *, channel: str, text: str) -> None:
+        """Put a draft where its poster finds it."""
+
+    def drafted(self, *, channel: str) -> str | None:
+        """Return the draft for a channel."""
+
+    def record_release(self, *, series: str, version: str, day: str) -> None:
+        """Commit a release date to the release data of the PEPs repository."""
+
+    def recorded_release(self, *, series: str, version: str) -> str | None:
+        """Return the date (ISO) recorded for a version there, once it counts as released."""
+
+
+class People(Protocol):
+    """The people of a release and the ways to reach them."""
+
+    def roster(self) -> tuple[Person, ...]:
+        """Return everybody with a role."""
+
+    def tell(self, *, nonce: str, subject: str, text: str, roles: tuple[str, ...]) -> None:
+        """Send a message; `nonce` makes it findable."""
+
+    def told(self, *, nonce: str) -> bool:
+        """Tell whether the message with this nonce was sent."""
+
+    def ask(self, *, request: Request) -> None:
+        """Put a request where those who decide find it."""
+
+    def answers(self, *, digest: str) -> tuple[Answer, ...]:
+        """Return the answers to the request for a plan digest, in the order they came."""
+
+
+class Advisories(Protocol):
+    """Known vulnerabilities of the packages in use."""
+
+    def scan(self) -> Scan:
+        """Compare the installed packages with the advisory database."""
+
+
+class Machine(Protocol):
+    """The machine and environment relkit runs in."""
+
+    def tools(self) -> tuple[Tool, ...]:
+        """Return the tools whose versions shape the release."""
+
+    def environment_differences(self) -> tuple[str, ...]:
+        """Return where the installed packages differ from the lock file; empty: nowhere."""
+
+    def free_bytes(self) -> int:
+        """Return the free disk space where the world's state is kept."""
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> datetime:
+        """Return the present time, UTC, whole seconds."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Every outside system of a run, and what it may be expected to do."""
+
+    name: str
+    rehearsal: bool
+    digest: str
+    """Digest of the world's description."""
+    policy: Policy
+    nonce: str
+    """Marks what this run does where it cannot be seen otherwise: messages, builds, requests."""
+    repo: Repository
+    tracker: Tracker
+    buildbots: Buildbots
+    builders: Builders
+    artifacts: Artifacts
+    signers: Signers
+    downloads: Downloads
+    website: Website
+    public: Public
+    announcements: Announcements
+    people: People
+    advisories: Advisories
+    machine: Machine
+    clock: Clock
+    site_url: str
+    """What the public addresses start with in texts and rows: ``https://www.python.org/``."""
+    patience_seconds: float
+    """How long `apply` waits for a build or a person before it says so and ends."""
+    tests: tuple[str, ...]
+    """The test selection run from the unpacked tarball."""

@@ -1,0 +1,222 @@
+"""Source: edit, review, commit and tag, on the release manager's machine and fork."""
+
+from __future__ import annotations
+
+import unicodedata
+from fnmatch import fnmatchcase
+from functools import partial
+
+from relkit.ports import World
+from relkit.release import Release
+from relkit.step import Action, Check, Evidence, Expect, Plan, Result, Results, step
+from relkit.steps.prepare import (
+    check_buildbots,
+    check_tree,
+    freeze_branch,
+    still_frozen,
+)
+from relkit.values import Commit, ObjectId, RefUpdate, Tag
+
+PHASE = "Source"
+HERE = "release manager's machine"
+WRITES = {
+    "news": ("Misc/NEWS.d/*",),
+    "pydoc-topics": ("Lib/pydoc_data/topics.py", "Lib/pydoc_data/module_docs.py"),
+    "version-numbers": ("Include/patchlevel.h", "README.rst"),
+    "next-versions": ("Doc/*.rst",),
+    "post-version": ("Include/patchlevel.h",),
+}
+"""What each editor may touch, as patterns on the path; anything else is refused."""
+BIDI = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+
+
+def edit(release: Release, world: World, editor: str, base: ObjectId) -> Plan:
+    """Yield the action of one editor on the tree of `base`, and its result."""
+    edited = partial(world.repo.edited, editor=editor, base=base)
+    yield Action(
+        do=partial(
+            world.repo.edit,
+            editor=editor,
+            base=base,
+            writes=WRITES[editor],
+            version=str(release.version),
+            time=release.time,
+        ),
+        done=Expect(edited),
+        undo="the edited tree is on no branch; nothing has to be taken back",
+    )
+    yield Result(edited)
+
+
+@step(phase=PHASE, where=HERE, after=[check_tree], returns=Commit)
+def release_news(release: Release, world: World, results: Results) -> Plan:
+    """Gather the news.
+
+    `blurb release` merges the entries of `Misc/NEWS.d/next` into the file of this release,
+    dated with the release's date. PEP 101 does the same by hand.
+    """
+    yield from edit(release, world, "news", results[freeze_branch].head)
+
+
+@step(phase=PHASE, where=HERE, after=[release_news], returns=Commit)
+def regenerate_topics(release: Release, world: World, results: Results) -> Plan:
+    """Regenerate the pydoc topics.
+
+    What `help("for")` shows is made from the documentation by CPython's own
+    `make -C Doc pydoc-topics`, with the Sphinx that the tree pins. Minutes on a real tree.
+    """
+    yield from edit(release, world, "pydoc-topics", results[release_news].commit)
+
+
+@step(phase=PHASE, where=HERE, after=[regenerate_topics], returns=Commit)
+def set_version(release: Release, world: World, results: Results) -> Plan:
+    """Set the version numbers.
+
+    In `Include/patchlevel.h`, which the interpreter reports, and in the title of `README.rst`.
+    """
+    yield from edit(release, world, "version-numbers", results[regenerate_topics].commit)
+
+
+@step(phase=PHASE, where=HERE, after=[set_version], returns=Commit)
+def resolve_next_versions(release: Release, world: World, results: Results) -> Plan:
+    """Resolve "next" in the docs.
+
+    Directives such as `versionadded:: next` get the version that is released. Only directives
+    and only below `Doc/`.
+    """
+    yield from edit(release, world, "next-versions", results[set_version].commit)
+
+
+@step(
+    phase=PHASE,
+    where=HERE,
+    after=[resolve_next_versions, check_buildbots],
+    gate="release-commit",
+    returns=Commit,
+)
+def commit_release(release: Release, world: World, results: Results) -> Plan:
+    """Review and commit.
+
+    **This is the first gate.** Look at the paths and the difference: it should be the news, the
+    version numbers and nothing that surprises. Approving covers the commit, the tag on it and
+    the push of both to the fork; nothing of it is public upstream. Until then all of it can be
+    thrown away.
+    """
+    base, edited = results[freeze_branch].head, results[resolve_next_versions].commit
+    yield still_frozen(release, world, results)
+    changes = world.repo.changes(base=base, commit=edited)
+    allowed = [pattern for patterns in WRITES.values() for pattern in patterns]
+    stray = [one.path for one in changes if not any(fnmatchcase(one.path, p) for p in allowed)]
+    yield Check(
+        "only what the editors declare is changed",
+        bool(changes) and not stray,
+        found=", ".join(stray[:5]) or f"{len(changes)} paths",
+        code="UNDECLARED_WRITE",
+        remedy="Find out which tool wrote there; nothing was committed.",
+    )
+    diff = world.repo.diff(base=base, commit=edited)
+    yield Check(
+        "no line of the difference hides text by control characters",
+        not (hidden := bidi_controls(diff)),
+        found="; ".join(hidden[:5]),
+        code="BIDI_CONTROL",
+        remedy="Look at these lines with a hexadecimal viewer; have them removed upstream.",
+    )
+    yield Evidence("Changed paths", "".join(f"{one.status} {one.path}\n" for one in changes))
+    yield Evidence("Difference", diff, language="diff")
+    message = f"Python {release.version}"
+    yield Action(
+        do=partial(
+            world.repo.commit,
+            branch=release.branch,
+            parent=base,
+            tree_of=edited,
+            message=message,
+            time=release.time,
+        ),
+        done=Expect(
+            committed := partial(
+                world.repo.committed,
+                branch=release.branch,
+                parent=base,
+                tree_of=edited,
+                message=message,
+            )
+        ),
+        undo="the commit is only in the release clone, which is this run's own",
+    )
+    yield Result(committed)
+
+
+def bidi_controls(diff: str) -> list[str]:
+    """Return the added lines of a diff that hold bidirectional control characters (T07)."""
+    return [
+        f"line {number}"
+        for number, line in enumerate(diff.splitlines(), 1)
+        if line.startswith("+") and any(unicodedata.bidirectional(one) in BIDI for one in line)
+    ]
+
+
+@step(phase=PHASE, where=HERE, after=[commit_release], returns=Tag)
+def tag_release(release: Release, world: World, results: Results) -> Plan:
+    """Tag the release.
+
+    The signed tag names the commit that is built, signed and published; everything else is
+    derived from it. It is made last, so that the tagged commit and the head of the clone are the
+    same. It is on this machine only.
+    """
+    commit, signer = results[commit_release].commit, world.policy.gpg_fingerprint
+    taken = world.repo.remote_ref(remote="upstream", ref=f"refs/tags/{release.tag}")
+    yield Check(
+        f"upstream has no tag {release.tag}",
+        taken is None,
+        found=str(taken or ""),
+        code="TAG_EXISTS",
+        remedy="This version was released already; give the next one.",
+    )
+    read = partial(world.repo.tag, name=release.tag)
+    yield Action(
+        do=partial(
+            world.repo.create_tag,
+            name=release.tag,
+            commit=commit,
+            message=f"Python {release.version}",
+            time=release.time,
+        ),
+        done=Expect(read, has={"name": release.tag, "commit": commit, "signer": signer}),
+        undo="the tag is only in the release clone, which is this run's own",
+    )
+    yield Result(read)
+
+
+@step(phase=PHASE, where="fork", after=[tag_release])
+def push_to_fork(release: Release, world: World, results: Results) -> Plan:
+    """Push to the fork.
+
+    Branch and tag go to the release manager's fork, where the experts' builds find them. Upstream
+    gets nothing before everything is published. Both refs are named one by one; no other ref of
+    the clone can slip in.
+    """
+    branch = f"refs/heads/{release.fork_branch}"
+    wanted = {
+        branch: results[commit_release].commit,
+        f"refs/tags/{release.tag}": results[tag_release].tag_object,
+    }
+    now = world.repo.remote_refs(remote="fork", refs=tuple(wanted))
+    for ref, new in wanted.items():
+        yield Check(
+            f"{ref} on the fork is free, or ours",
+            now[ref] in {None, new},
+            found=str(now[ref] or ""),
+            code="TAG_MOVED" if "tags" in ref else "BRANCH_EXISTS",
+            remedy="See who made it; delete it on the fork if it is left over.",
+        )
+    fresh = tuple(RefUpdate(ref=ref, old=None, new=new) for ref, new in wanted.items())
+    gone = tuple(RefUpdate(ref=ref, old=new, new=None) for ref, new in wanted.items())
+    yield Action(
+        do=partial(world.repo.push, remote="fork", updates=fresh),
+        done=Expect(
+            partial(world.repo.remote_refs, remote="fork", refs=tuple(wanted)), equals=wanted
+        ),
+        undo=partial(world.repo.push, remote="fork", updates=gone),
+    )

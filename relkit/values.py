@@ -1,0 +1,290 @@
+"""The values which pass between steps, ports and records.
+
+All are frozen, refuse unknown fields, and go through JSON unchanged. Digests are SHA-256 in lower
+case hexadecimal, commit and object ids are git's, sizes are in bytes, times are UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ObjectId = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,150}$")]
+Remote = Literal["upstream", "fork"]
+Json = dict[str, object]
+
+
+class Value(BaseModel):
+    """A frozen value with a JSON form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_data(self) -> Json:
+        """Return the value as plain JSON data."""
+        return self.model_dump(mode="json")
+
+
+def canonical(data: object) -> bytes:
+    """Encode JSON data in the one form that is hashed: sorted keys, no spaces, UTF-8."""
+    text = json.dumps(
+        data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def digest_of(data: object) -> str:
+    """Return the SHA-256 of the canonical form of JSON data."""
+    return hashlib.sha256(canonical(data)).hexdigest()
+
+
+# --- the repository ---------------------------------------------------------------------------
+
+
+class CloneState(Value):
+    """The release clone: where it stands, and what in it is not committed (`git status` paths)."""
+
+    branch: str
+    head: ObjectId
+    dirty: tuple[str, ...] = ()
+
+
+class Change(Value):
+    """One changed path between two trees; `status` is git's letter (A, D, M, T)."""
+
+    status: str
+    path: str
+
+
+class Commit(Value):
+    """A commit by id, with its tree and parents."""
+
+    commit: ObjectId
+    tree: ObjectId
+    parents: tuple[ObjectId, ...]
+
+
+class Tag(Value):
+    """An annotated tag as read and verified: `signer` is the full primary fingerprint.
+
+    `signer` is None where there is no good signature by a key of the policy's keyring; `name` is
+    the name inside the tag object.
+    """
+
+    name: str
+    tag_object: ObjectId
+    commit: ObjectId
+    signer: str | None
+
+
+class RefUpdate(Value):
+    """One ref to move by a push: from `old` (None: must not exist) to `new` (None: delete)."""
+
+    ref: str
+    old: ObjectId | None
+    new: ObjectId | None
+
+
+# --- tracker and buildbots --------------------------------------------------------------------
+
+
+class Issue(Value):
+    """An open issue that blocks a release of the branch."""
+
+    number: int
+    title: str
+    labels: tuple[str, ...]
+
+
+class Issues(Value):
+    """The answer to a query for issues; `complete` is False if pages or counts are missing."""
+
+    items: tuple[Issue, ...]
+    complete: bool
+
+
+class Protection(Value):
+    """The protection of a branch: `locked` refuses every push, `rules` are kept as they were."""
+
+    locked: bool
+    rules: tuple[str, ...] = ()
+
+
+class CommitCheck(Value):
+    """A check run of continuous integration on one commit; conclusion as GitHub names it."""
+
+    name: str
+    conclusion: str
+
+
+class Buildbot(Value):
+    """A stable builder's last finished build for a commit; `result` None: no build of it."""
+
+    name: str
+    online: bool
+    commit: ObjectId | None
+    result: (
+        Literal["success", "warnings", "failure", "skipped", "exception", "retry", "cancelled"]
+        | None
+    )
+
+
+# --- builds and artifacts ---------------------------------------------------------------------
+
+
+class Artifact(Value):
+    """A file by name, size and SHA-256."""
+
+    name: FileName
+    size: int
+    sha256: Digest
+
+
+class Build(Value):
+    """A build to start: what, from which commit, for which run; `inputs` are artifacts it reads.
+
+    `nonce` is the run's and makes the build findable by another process. `options` are plain
+    words, such as the tests to run.
+    """
+
+    name: str
+    nonce: str
+    version: str
+    commit: ObjectId
+    inputs: tuple[Artifact, ...] = ()
+    options: dict[str, str] = {}
+
+
+class BuildState(Value):
+    """How a build stands. `detail` is one line for people; `since` when it was started."""
+
+    status: Literal["absent", "running", "done", "failed"]
+    detail: str = ""
+    since: datetime | None = None
+
+
+class BuildResult(Value):
+    """What a finished build left: its files, and facts it states about itself."""
+
+    files: tuple[Artifact, ...]
+    facts: dict[str, str | int | float | tuple[str, ...]] = {}
+
+
+class Companion(Value):
+    """A signature file, verified: over which artifact, by whom.
+
+    `scheme` is ``sigstore`` (identity and issuer) or ``gpg`` (identity is the full primary
+    fingerprint, issuer is empty).
+    """
+
+    scheme: Literal["sigstore", "gpg"]
+    file: Artifact
+    subject: Artifact
+    identity: str
+    issuer: str = ""
+
+
+# --- servers ----------------------------------------------------------------------------------
+
+
+class StoredFile(Value):
+    """A file on a server: digest computed there, `mode` as octal text such as ``0644``."""
+
+    artifact: Artifact
+    mode: str
+
+
+class SiteRelease(Value):
+    """A release row of python.org; fields and defaults as its API has them."""
+
+    name: str
+    slug: str
+    version: int = 3
+    is_published: bool = False
+    is_latest: bool = False
+    pre_release: bool
+    show_on_download_page: bool
+    release_date: datetime
+
+
+class SiteFile(Value):
+    """A file row of python.org, without its row number; `os` is the slug of the system."""
+
+    name: str
+    slug: str
+    os: str
+    release: str  # slug
+    url: str
+    description: str = ""
+    is_source: bool = False
+    download_button: bool = False
+    sha256_sum: str
+    filesize: int
+    gpg_signature_file: str = ""
+    sigstore_bundle_file: str = ""
+    sbom_spdx2_file: str = ""
+
+
+class Fetched(Value):
+    """What a public URL gave to somebody without credentials."""
+
+    status: int
+    size: int
+    sha256: Digest
+    content_type: str = ""
+
+
+# --- people and the machine -------------------------------------------------------------------
+
+
+class Request(Value):
+    """What a gate asks of the people: the plan in canonical JSON and its digest."""
+
+    release: str
+    revision: int
+    step: str
+    nonce: str
+    plan: Json
+    digest: Digest
+    roles: tuple[str, ...]
+
+
+class Answer(Value):
+    """A person's decision on exactly one plan digest."""
+
+    step: str
+    digest: Digest
+    nonce: str
+    who: str
+    role: str
+    verdict: Literal["approve", "reject"]
+    reason: str
+
+
+class Person(Value):
+    """Somebody in a role; `time_zone` is an IANA name."""
+
+    name: str
+    role: str
+    time_zone: str
+
+
+class Tool(Value):
+    """A program or library and its version."""
+
+    name: str
+    version: str | None  # None: not found
+
+
+class Scan(Value):
+    """An advisory scan. `control_found` says the scanner saw the planted entry it must see."""
+
+    control_found: bool
+    database_date: datetime | None
+    packages: int
+    findings: tuple[str, ...]
