@@ -44,6 +44,7 @@ class Objects:
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_ATTR_NOSYSTEM": "1",
             "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_LITERAL_PATHSPECS": "1",
             "GIT_TERMINAL_PROMPT": "0",
             "HOME": str(scratch),
             "LC_ALL": "C",
@@ -108,8 +109,11 @@ class Objects:
             stdout=subprocess.PIPE,
         ) as process:
             stream = cast("IO[bytes]", process.stdout)
-            with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8") as archive:
-                yield _members(archive)
+            try:
+                with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8") as archive:
+                    yield _members(archive)
+            except tarfile.TarError as error:
+                raise _git_error(command, process.wait(), "it ended too early") from error
             while stream.read(1 << 16):
                 pass
         if process.returncode:

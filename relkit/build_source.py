@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from relkit.errors import CheckError, WorldError
 
 BLURB_MARKS = ("README.rst", "LICENSE", "Include/Python.h", "Python/ceval.c")
 """The files by which blurb knows that it stands in CPython's tree."""
-BLURB_VERSION = re.compile(r"[0-9]+(\.[0-9]+){1,3}")
+BLURB_FOLDER = re.compile(r"blurb-[0-9]+(\.[0-9]+){1,3}")
 BLURB_TIMEOUT_SECONDS = 300.0
 RUN_BLURB = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1));"
@@ -29,16 +29,15 @@ RUN_BLURB = (
 )
 
 
-def blurb_command(root: Path, version: str) -> tuple[str, ...]:
-    """Return the command line for one of the installed blurbs, ``<root>/blurb-<version>``.
+def blurb_command(folder: Path) -> tuple[str, ...]:
+    """Return the command line for the blurb installed in a folder, ``blurb-<version>``.
 
     Which one a tree needs is an input of the release: other versions give other text, or stop.
     """
-    folder = root / f"blurb-{version}"
-    if not BLURB_VERSION.fullmatch(version) or not folder.is_dir():
-        have = ", ".join(sorted(path.name for path in root.glob("blurb-*"))) or "none"
+    if not BLURB_FOLDER.fullmatch(folder.name) or not folder.is_dir():
+        version = folder.name.removeprefix("blurb-")
         raise CheckError(
-            f"blurb {version!r} is asked for, installed: {have}",
+            f"{folder.name} is asked for, and not installed",
             code="BLURB_MISSING",
             remedy=f"Install it: pip install --no-deps --target {folder} blurb=={version}",
         )
@@ -98,7 +97,7 @@ def archived_paths(paths: Iterable[str]) -> list[str]:
 
 
 def in_order(
-    members: Iterable[Member], order: Sequence[str], made: dict[str, Callable[[], bytes]]
+    members: Iterable[Member], order: Sequence[str], made: Mapping[str, Callable[[], bytes]]
 ) -> Iterator[Member]:
     """Bring members from git's order into the tar's, holding back as few as possible.
 
@@ -135,7 +134,9 @@ def write_source(
     check_compressors()
     order = archived_paths(entry.path for entry in objects.entries(commit))
     with ThreadPoolExecutor(max_workers=1) as pool, objects.files(commit) as members:
-        news = pool.submit(merged_news, objects, commit, blurb=blurb, folder=work)
-        made = {NEWS: news.result} if NEWS in order else {}
+        made: dict[str, Callable[[], bytes]] = {}
+        if NEWS in order:
+            merged = pool.submit(merged_news, objects, commit, blurb=blurb, folder=work)
+            made[NEWS] = merged.result
         pieces = payload(in_order(members, order, made), form)
         return pack(pieces, tgz=out / f"{form.top}.tgz", xz=out / f"{form.top}.tar.xz")

@@ -4,30 +4,41 @@
 
     {"at": UTC, "entry": {"event": …}, "number": n, "previous": SHA-256 of line n-1, "revision": r}
 
-`ledger.head` names the newest line, so that a tail cut off at a line's end is noticed. A line is on
-the disk (fsync) before `append` returns. Times are whole seconds, UTC.
+`ledger.head` names the newest line, so that a tail cut off at a line's end is noticed; a process
+that is killed leaves it one line behind. A line is on the disk (fsync) before `append` returns.
+Times are whole seconds, UTC.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter
 
 from relkit.errors import RecordError
-from relkit.lock import Lock
+from relkit.lock import Lock, on_disk
 from relkit.values import Digest, Json, Value, canonical
 
 GENESIS = "0" * 64
 MAX_LINE = 4_000_000  # bytes
+HEAD = re.compile(rb"(0|[1-9][0-9]{0,8}) ([0-9a-f]{64})\n")
+
+
+def _in_utc(time: datetime) -> datetime:
+    if time.utcoffset() != timedelta(0):
+        raise ValueError("not in UTC")
+    return time
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class Opened(Value):
@@ -36,7 +47,7 @@ class Opened(Value):
     event: Literal["opened"] = "opened"
     version: str
     kind: str
-    time: datetime
+    time: Time
     world: str
     world_digest: Digest
     policy_digest: Digest
@@ -111,7 +122,7 @@ class Waited(Value):
     step: str
     what: str
     whom: str
-    deadline: datetime
+    deadline: Time
 
 
 class Planned(Value):
@@ -170,7 +181,7 @@ class Record(Value):
     """One line of the ledger."""
 
     number: int
-    at: datetime
+    at: Time
     revision: int
     previous: Digest
     entry: Entry
@@ -187,6 +198,7 @@ class Ledger:
     records: list[Record]
     now: Callable[[], datetime]
     head: str = GENESIS
+    size: int = 0  # bytes
     revision: int = 1
     lock: Lock | None = field(default=None, repr=False)
 
@@ -199,29 +211,19 @@ class Ledger:
         path = folder / "ledger.jsonl"
         whole, _ = split_torn(path.read_bytes() if path.exists() else b"")
         records, head = parse(whole, path.name)
-        known = _read_head(folder)
-        if known is not None and known[0] >= len(records):
-            raise RecordError(
-                f"{path.name} ends at record {len(records) - 1}; record {known[0]} was written",
-                code="LEDGER_TRUNCATED",
-                remedy="Put the missing lines back from a copy of the record.",
-            )
-        if known is not None and _digest_at(whole, known[0]) != known[1]:
-            raise RecordError(
-                f"{path.name}: record {known[0]} is not {known[1]:.12}, which was written",
-                code="LEDGER_BROKEN",
-                remedy="Put the ledger back from a copy of the record.",
-            )
+        _require_head(folder, whole, len(records))
         revision = records[-1].revision if records else 1
-        return cls(path, records, now, head, revision)
+        return cls(path, records, now, head, len(whole), revision)
 
     @classmethod
     def open(cls, folder: Path, now: Callable[[], datetime]) -> Self:
         """Take the run's lock, read the records, and put a torn last line aside.
 
-        Raises `RecordError` as `read` does, and ``RUN_LOCKED`` if another process holds the run.
+        Raises `RecordError` as `read` does, ``RUN_LOCKED`` if another process holds the run, and
+        ``RECORD_NOT_WRITTEN``.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        with on_disk("the record's folder"):
+            folder.mkdir(parents=True, exist_ok=True)
         lock, stale = Lock.take(folder)
         try:
             ledger = cls.read(folder, now)
@@ -230,7 +232,7 @@ class Ledger:
             if stale and ledger.records:
                 ledger.append(TakenOver(reason=stale))
         except BaseException:
-            lock.release()
+            lock.release(unused=True)
             raise
         return ledger
 
@@ -261,28 +263,31 @@ class Ledger:
             previous=self.head,
             entry=entry,
         )
-        line = canonical(record.to_data())
-        self._write(line + b"\n")
+        line = _line_of(record)
+        self._write(line + b"\n", record.number)
         self.records.append(record)
         self.head = hashlib.sha256(line).hexdigest()
-        _write_head(self.path.parent, record.number, self.head)
+        self.size += len(line) + 1
         return record
 
-    def _write(self, line: bytes) -> None:
-        with self.path.open("ab", buffering=0) as file:
-            size = file.tell()
+    def _write(self, line: bytes, number: int) -> None:
+        """Put a line and the note of it on the disk; if either fails, take the line back."""
+        with on_disk(f"record {number}"), self.path.open("ab", buffering=0) as file:
+            if (found := file.tell()) != self.size:  # an interrupted append, or another hand
+                raise RecordError(
+                    f"{self.path.name} has {found} bytes, this run knows of {self.size}",
+                    code="RUN_NOT_HELD",
+                    remedy="Run the cell that opens the run again.",
+                )
             try:
                 if (written := file.write(line)) != len(line):
                     raise OSError(f"{written} of {len(line)} bytes written")  # noqa: TRY301
                 os.fsync(file.fileno())
-            except OSError as error:
+                _write_head(self.path.parent, number, hashlib.sha256(line[:-1]).hexdigest())
+            except OSError:
                 with contextlib.suppress(OSError):
-                    file.truncate(size)
-                raise RecordError(
-                    f"record {len(self.records)} was not written: {error}",
-                    code="RECORD_NOT_WRITTEN",
-                    remedy="Make room on the disk of the record, then run the cell again.",
-                ) from error
+                    file.truncate(self.size)
+                raise
 
     def recover(self) -> None:
         """Put a line that was cut while it was written into a file of its own; `open` does it."""
@@ -290,13 +295,15 @@ class Ledger:
         whole, torn = split_torn(data)
         if not torn:
             return
-        aside = self.path.with_name(f"ledger.torn-{len(self.records)}")
-        aside.write_bytes(torn)
-        with self.path.open("r+b") as file:
-            file.truncate(len(whole))
-            os.fsync(file.fileno())
+        digest = hashlib.sha256(torn).hexdigest()
+        aside = self.path.with_name(f"ledger.torn-{digest:.12}")
+        with on_disk(aside.name):
+            aside.write_bytes(torn)
+            with self.path.open("r+b") as file:
+                file.truncate(len(whole))
+                os.fsync(file.fileno())
         if self.records:
-            self.append(Recovered(torn=aside.name, sha256=hashlib.sha256(torn).hexdigest()))
+            self.append(Recovered(torn=aside.name, sha256=digest))
 
 
 def split_torn(data: bytes) -> tuple[bytes, bytes]:
@@ -323,15 +330,24 @@ def parse(data: bytes, name: str) -> tuple[list[Record], str]:
     return records, head
 
 
+def _line_of(record: Record) -> bytes:
+    """Return the line of a record; refuse one that could not be read again."""
+    try:
+        line = canonical(record.to_data())
+        _record_of(line)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(
+            f"record {record.number} cannot be kept: {str(error).splitlines()[0]}",
+            code="RECORD_NOT_WRITTEN",
+            remedy="Look at what the step yields: texts and numbers must be plain, and not huge.",
+        ) from error
+    return line
+
+
 def _parse_line(line: bytes, number: int, name: str) -> Record:
     try:
-        if len(line) > MAX_LINE:
-            raise ValueError(f"{len(line)} bytes, more than {MAX_LINE}")  # noqa: TRY301
-        data = json.loads(line)
-        if canonical(data) != line:  # doubled keys, spaces, other spellings
-            raise ValueError("not in canonical form")  # noqa: TRY301
-        return RECORD.validate_json(line)
-    except (ValueError, RecursionError, ValidationError) as error:
+        return _record_of(line)
+    except (ValueError, RecursionError) as error:
         raise RecordError(
             f"{name}: line {number} is not a record: {str(error).splitlines()[0]}",
             code="LEDGER_INVALID",
@@ -339,17 +355,43 @@ def _parse_line(line: bytes, number: int, name: str) -> Record:
         ) from error
 
 
-def _digest_at(data: bytes, number: int) -> str:
-    return hashlib.sha256(data.split(b"\n")[number]).hexdigest()
+def _record_of(line: bytes) -> Record:
+    if len(line) > MAX_LINE:
+        raise ValueError(f"{len(line)} bytes, more than {MAX_LINE}")
+    record = RECORD.validate_json(line)
+    if canonical(record.to_data()) != line:  # doubled keys, spaces, 1.0 for 1, other spellings
+        raise ValueError("not in canonical form")
+    return record
+
+
+def _require_head(folder: Path, whole: bytes, count: int) -> None:
+    """Refuse complete lines that are fewer than, or others than, those that were written."""
+    known = _read_head(folder)
+    if known is None and count <= 1:  # killed before the first note of a line
+        return
+    number, digest = known or (count, "")
+    if number >= count:
+        raise RecordError(
+            f"ledger.jsonl ends at record {count - 1}; "
+            + (f"record {number} was written" if known else "ledger.head is missing"),
+            code="LEDGER_TRUNCATED",
+            remedy="Put the ledger and ledger.head back from a copy of the record.",
+        )
+    found = hashlib.sha256(whole.split(b"\n")[number]).hexdigest()
+    if found != digest:
+        raise RecordError(
+            f"ledger.jsonl: record {number} is {found:.12}; {digest:.12} was written",
+            code="LEDGER_BROKEN",
+            remedy="Put the ledger back from a copy of the record.",
+        )
 
 
 def _read_head(folder: Path) -> tuple[int, str] | None:
     path = folder / "ledger.head"
     if not path.exists():
         return None
-    match path.read_text(encoding="utf-8").split():
-        case [number, digest] if number.isdecimal() and len(digest) == len(GENESIS):
-            return int(number), digest
+    if found := HEAD.fullmatch(path.read_bytes()):
+        return int(found[1]), found[2].decode()
     raise RecordError(
         "ledger.head is not a number and a digest",
         code="LEDGER_INVALID",
@@ -358,7 +400,10 @@ def _read_head(folder: Path) -> tuple[int, str] | None:
 
 
 def _write_head(folder: Path, number: int, digest: str) -> None:
-    """Replace the note of the newest record; it may lag one record behind after a crash."""
+    """Replace the note of the newest record."""
     fresh = folder / "ledger.head.new"
-    fresh.write_text(f"{number} {digest}\n", encoding="utf-8")
+    with fresh.open("wb") as file:
+        file.write(f"{number} {digest}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
     fresh.replace(folder / "ledger.head")

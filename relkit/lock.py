@@ -6,11 +6,15 @@ import fcntl
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from relkit.errors import RecordError
+
+MARK = 500  # bytes of a holder's mark that are read
 
 
 @dataclass
@@ -18,19 +22,25 @@ class Lock:
     """The right to write a run's record, held through an open, locked file."""
 
     descriptor: int
+    found: str
+    """The mark of a holder that was lost; empty if the lock was free."""
 
     @classmethod
     def take(cls, folder: Path) -> tuple[Self, str]:
         """Take the lock of `folder`; also say how an earlier holder was lost (empty: it was not).
 
-        Raises `RecordError` (``RUN_LOCKED``) if a living process of this machine holds it, or if
-        another machine did and never released it.
+        Raises `RecordError`: ``RUN_LOCKED`` if a living process of this machine holds it, or if
+        another machine did and never released it; ``RECORD_NOT_WRITTEN``.
         """
-        path = folder / "lock"
+        with on_disk("the lock of the run"):
+            return cls._take(folder / "lock")
+
+    @classmethod
+    def _take(cls, path: Path) -> tuple[Self, str]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             holder = _holder(descriptor)
             os.close(descriptor)
             raise RecordError(
@@ -47,20 +57,41 @@ class Lock:
                 remedy=f"End it there; if that machine is lost, delete {path.name} and say why in "
                 "the operation note.",
             )
-        _write(descriptor, json.dumps({"host": socket.gethostname(), "process": os.getpid()}))
+        found = os.pread(descriptor, MARK, 0).decode(errors="replace")
+        try:
+            _write(descriptor, json.dumps({"host": socket.gethostname(), "process": os.getpid()}))
+        except OSError:
+            os.close(descriptor)
+            raise
         lost = f"process {holder.get('process')} ended without closing the run" if holder else ""
-        return cls(descriptor), lost
+        return cls(descriptor, found), lost
 
-    def release(self) -> None:
-        """Give the run free; harmless if it is."""
+    def release(self, *, unused: bool = False) -> None:
+        """Give the run free; harmless if it is.
+
+        With `unused` a lost holder's mark stays, for whoever takes the run over in earnest.
+        """
         if self.descriptor >= 0:
-            _write(self.descriptor, "")
+            _write(self.descriptor, self.found if unused else "")
             os.close(self.descriptor)
             self.descriptor = -1
 
 
+@contextmanager
+def on_disk(what: str) -> Iterator[None]:
+    """Turn what the disk refuses into a `RecordError` (``RECORD_NOT_WRITTEN``)."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordError(
+            f"{what} was not written: {error}",
+            code="RECORD_NOT_WRITTEN",
+            remedy="Make room on the disk of the record, then run the cell again.",
+        ) from error
+
+
 def _holder(descriptor: int) -> dict[str, object]:
-    text = os.pread(descriptor, 500, 0)
+    text = os.pread(descriptor, MARK, 0)
     try:
         found = json.loads(text) if text else {}
     except ValueError:

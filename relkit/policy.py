@@ -42,11 +42,21 @@ class Policy(Value):
                 remedy="Let one of these decide, or have the policy changed.",
             )
 
+    def roles(self, gate: str) -> tuple[str, ...]:
+        """Return the roles a gate asks; raise `GateError` (``GATE_UNKNOWN``) if there are none."""
+        if not self.gates.get(gate):
+            raise GateError(
+                f"the policy names nobody who decides at the gate {gate!r}",
+                code="GATE_UNKNOWN",
+                remedy=f"Have it changed; it knows the gates {', '.join(self.gates) or 'none'}.",
+            )
+        return self.gates[gate]
+
     def missing(self, gate: str, decisions: Iterable[Decided]) -> tuple[str, ...]:
         """Return the roles that still have to approve; an unknown gate is never open.
 
-        A person's last decision counts. Raises `GateError` (``GATE_REJECTED``) if one is a
-        rejection.
+        A person's last decision counts. Raises `GateError`: ``GATE_REJECTED`` if one is a
+        rejection, ``GATE_UNKNOWN``.
         """
         last = {(decision.who, decision.role): decision for decision in decisions}
         for decision in last.values():
@@ -57,4 +67,4 @@ class Policy(Value):
                     remedy="Change what was rejected, or let the same person decide anew.",
                 )
         approved = {role for _, role in last}
-        return tuple(role for role in self.gates[gate] if role not in approved)
+        return tuple(role for role in self.roles(gate) if role not in approved)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import total_ordering
 from typing import Self
 
@@ -15,6 +15,7 @@ GRAMMAR = re.compile(
     r"(3)\.(0|[1-9][0-9]?)\.(0|[1-9][0-9]?)(?:(a|b|rc)([1-9][0-9]?))?", flags=re.ASCII
 )
 LONGEST = len("3.99.99rc99")
+TIME = re.compile(r"(2[0-9]{3}-[0-9]{2}-[0-9]{2})(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?", flags=re.ASCII)
 FIRST_WITHOUT_GPG = 14  # PEP 761
 LEVELS = {"a": 0xA, "b": 0xB, "rc": 0xC, "final": 0xF}
 LEVEL_NAMES = {"a": "alpha", "b": "beta", "rc": "release candidate"}
@@ -47,8 +48,12 @@ class Version:
     serial: int = 0
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read the normal form and nothing else; raise `UsageError` (``BAD_VERSION``)."""
+    def parse(cls, given: object) -> Self:
+        """Read the normal form and nothing else; raise `UsageError` (``BAD_VERSION``).
+
+        A parameter of a notebook need not be text: papermill takes ``3.15`` for a number.
+        """
+        text = given if isinstance(given, str) else repr(given)
         found = GRAMMAR.fullmatch(text) if len(text) <= LONGEST else None
         if found is None:
             shown = text if len(text) <= 4 * LONGEST else f"{text[:LONGEST]}…"
@@ -59,6 +64,18 @@ class Version:
             )
         _, minor, micro, level, serial = found.groups()
         return cls(int(minor), int(micro), level or "final", int(serial or 0))
+
+    @classmethod
+    def of_tree(cls, text: str) -> Self:
+        """Read `PY_VERSION` of a tree: between releases it ends with ``+``, from 3.15 ``+dev``.
+
+        A series begins with ``3.X.0a0``, which is never released.
+        """
+        known = text.removesuffix("dev").removesuffix("+")
+        if not known.endswith(".0a0"):
+            return cls.parse(known)
+        first = cls.parse(known.removesuffix("0") + "1")
+        return cls(first.minor, first.micro, "a", 0)
 
     def __str__(self) -> str:
         return f"{self.base}{self.suffix}"
@@ -123,7 +140,7 @@ class Release:
         implied = kind_of(parsed)
         if kind and kind != implied:
             raise UsageError(
-                f"{parsed} is of the kind {implied}, not {kind!r}",
+                f"{parsed} is of the kind {implied}, not {kind!r:.40}",
                 code="KIND_CONFLICT",
                 remedy=f"Open the notebook {implied}, or correct the version.",
             )
@@ -184,17 +201,17 @@ class Release:
         return tuple(name for name, minor in since.items() if self.version.minor >= minor)
 
 
-def _parse_time(text: str) -> datetime:
-    """Read an ISO date (taken as 12:00 UTC) or a time in UTC with whole seconds."""
+def _parse_time(given: object) -> datetime:
+    """Read a day (taken as 12:00 UTC) or a time in UTC with whole seconds, from 2000 on."""
     try:
-        if len(text) == len("2026-05-05"):
-            day = date.fromisoformat(text)
-            return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-        time = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")  # noqa: DTZ007 (the Z is literal)
-        return time.replace(tzinfo=UTC)
+        found = TIME.fullmatch(given) if isinstance(given, str) else None
+        if found is None:
+            raise ValueError("neither a day nor a time")  # noqa: TRY301
+        day, time = found.groups()
+        return datetime.fromisoformat(f"{day}{time or 'T12:00:00Z'}")
     except ValueError as error:
         raise UsageError(
-            f"{text[:40]!r} is not a release date",
+            f"{given!r:.40} is not a release date",
             code="BAD_DATE",
             remedy="Give a day such as 2026-05-05, or a time such as 2026-05-05T10:00:00Z.",
         ) from error

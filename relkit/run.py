@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -49,8 +50,10 @@ class Progress:
         """Take one record of the step into account."""
         self.records.append(record)
         match record.entry:
-            case log.Planned(plan=plan):
+            case log.Planned(plan=plan, digest=digest):
                 self.plan = PlanData.model_validate(plan)
+                if self.plan.digest != digest:
+                    raise ValueError(f"its plan has digest {self.plan.digest}, not {digest}")
             case log.Started(action=number):
                 self.started.add(number)
             case log.Done(action=number):
@@ -83,18 +86,107 @@ class Proposal:
         return self.progress.result is not None
 
 
-class Run:
-    """One release being carried out; all its state is the ledger and the world."""
+class History:
+    """What the ledger says about a run; needs no world and changes nothing."""
 
-    def __init__(self, release: Release, world: World, ledger: Ledger) -> None:
+    def __init__(self, release: Release, ledger: Ledger) -> None:
         self.release = release
-        self.world = world
         self.ledger = ledger
         self.steps = {step.name: step for step in steps_of(release.kind)}
-        self.observe: Observer = lambda _: None
         self._progress: dict[str, Progress] = {name: Progress() for name in self.steps}
         for record in ledger:
             self._account(record)
+
+    @classmethod
+    def read(cls, folder: Path) -> History:
+        """Read the record in `folder`, whatever release it is of.
+
+        Raises `RecordError`: ``LEDGER_…``, ``NO_RECORD``.
+        """
+        ledger = Ledger.read(folder, lambda: datetime.now(UTC))
+        if not ledger.records:
+            raise RecordError(
+                f"{folder.name} holds no record of a release",
+                code="NO_RECORD",
+                remedy="Give the version of a release that was begun, and its records folder.",
+            )
+        return History(release_of(inputs(ledger)), ledger)
+
+    @property
+    def inputs(self) -> log.Opened:
+        """Record 0."""
+        return inputs(self.ledger)
+
+    @property
+    def results(self) -> Results:
+        """The results of the completed steps."""
+        found = self._progress.items()
+        return Results({name: one.result for name, one in found if one.result is not None})
+
+    @property
+    def complete(self) -> bool:
+        """Whether every step is complete."""
+        return all(one.result is not None for one in self._progress.values())
+
+    def step(self, name: str) -> Step[Any]:
+        """Return a step of this kind; raise `UsageError` (``STEP_UNKNOWN``)."""
+        if name not in self.steps:
+            raise UsageError(
+                f"{self.release.kind} has no step {name!r}",
+                code="STEP_UNKNOWN",
+                remedy=f"Its steps are {', '.join(self.steps)}.",
+            )
+        return self.steps[name]
+
+    def progress(self, name: str) -> Progress:
+        """Return what the ledger says about a step."""
+        return self._progress[self.step(name).name]
+
+    def status(self, name: str) -> Status:
+        """Say how a step stands."""
+        progress = self.progress(name)
+        if progress.result is not None:
+            return "complete"
+        if progress.plan is not None:
+            return "begun"
+        if self._unfinished(self.steps[name]):
+            return "pending"
+        if progress.asked:
+            return "decide"
+        return "waiting" if progress.waited else "ready"
+
+    def recorded(self, name: str) -> Proposal | None:
+        """Return a step with its recorded plan; None if it has not begun."""
+        progress = self.progress(name)
+        if progress.plan is None:
+            return None
+        return Proposal(self.steps[name], progress.plan, progress)
+
+    def _unfinished(self, step: Step[Any]) -> list[str]:
+        before = {one.name for one in needed(step, self.release.kind)}
+        return [n for n in self.steps if n in before and self._progress[n].result is None]
+
+    def _account(self, record: Record) -> None:
+        name = getattr(record.entry, "step", None)
+        try:
+            if name is not None:
+                self._progress[name].add(record)
+        except (KeyError, ValueError) as error:
+            raise RecordError(
+                f"record {record.number} is not of a step of {self.release.kind} as this relkit "
+                f"has it: {str(error).splitlines()[0]}",
+                code="LEDGER_INVALID",
+                remedy="Use the relkit that wrote the record, or put the ledger back from a copy.",
+            ) from error
+
+
+class Run(History):
+    """One release being carried out; all its state is the ledger and the world."""
+
+    def __init__(self, release: Release, world: World, ledger: Ledger) -> None:
+        super().__init__(release, ledger)
+        self.world = world
+        self.observe: Observer = lambda _: None
 
     @classmethod
     def open(cls, release: Release, world: World, folder: Path) -> Self:
@@ -113,43 +205,15 @@ class Run:
             raise
         return cls(release, world, ledger)
 
-    @property
-    def inputs(self) -> log.Opened:
-        """Record 0."""
-        return inputs(self.ledger)
-
-    @property
-    def results(self) -> Results:
-        """The results of the completed steps."""
-        found = self._progress.items()
-        return Results({name: one.result for name, one in found if one.result is not None})
-
-    def progress(self, name: str) -> Progress:
-        """Return what the ledger says about a step."""
-        return self._progress[self._step(name).name]
-
-    def status(self, name: str) -> Status:
-        """Say how a step stands, from the ledger alone."""
-        progress = self.progress(name)
-        if progress.result is not None:
-            return "complete"
-        if progress.plan is not None:
-            return "begun"
-        if self._unfinished(self.steps[name]):
-            return "pending"
-        if progress.waited:
-            return "waiting"
-        return "decide" if progress.asked else "ready"
-
     def propose(self, name: str) -> Proposal:
         """Return what the step would do, or did. Changes nothing.
 
         Raises `OrderError` (``NOT_YET``) if a step before it is not complete.
         """
-        step = self._step(name)
+        step = self.step(name)
+        if begun := self.recorded(name):
+            return begun
         progress = self._progress[name]
-        if progress.plan is not None:
-            return Proposal(step, progress.plan, progress)
         if unfinished := self._unfinished(step):
             raise OrderError(
                 f"{name} comes after {', '.join(unfinished)}",
@@ -167,10 +231,10 @@ class Run:
         step, digest = proposal.step, proposal.plan.digest
         if step.gate is None or proposal.progress.plan is not None:
             return ()
-        roles = self.world.policy.gates[step.gate]
-        if digest not in proposal.progress.asked:
-            self._record(log.Asked(step=step.name, digest=digest, roles=roles))
+        roles = self.world.policy.roles(step.gate)
+        if digest not in proposal.progress.asked:  # asked twice is harmless, never asked is not
             self.world.people.ask(request=self._request(proposal, roles))
+            self._record(log.Asked(step=step.name, digest=digest, roles=roles))
         self._take_answers(step, digest)
         decisions = [one for one in proposal.progress.decisions if one.digest == digest]
         return self.world.policy.missing(step.gate, decisions)
@@ -259,19 +323,6 @@ class Run:
 
     # --- inside ---------------------------------------------------------------------------
 
-    def _step(self, name: str) -> Step[Any]:
-        if name not in self.steps:
-            raise UsageError(
-                f"{self.release.kind} has no step {name!r}",
-                code="STEP_UNKNOWN",
-                remedy=f"Its steps are {', '.join(self.steps)}.",
-            )
-        return self.steps[name]
-
-    def _unfinished(self, step: Step[Any]) -> list[str]:
-        before = {one.name for one in needed(step, self.release.kind)}
-        return [n for n in self.steps if n in before and self._progress[n].result is None]
-
     def _ready(self, proposal: Proposal) -> Proposal:
         """Wait as long as the world is patient; refuse failed checks at once."""
         end = time.monotonic() + self.world.patience_seconds
@@ -281,7 +332,8 @@ class Run:
             if not awaited:
                 return proposal
             deadlines = [self._await(proposal, wait) for wait in awaited]
-            self.observe(f"waiting for {awaited[0].what} {awaited[0].progress}".rstrip())
+            shown = f"until {min(deadlines):%Y-%m-%d %H:%M} UTC {awaited[0].progress}".rstrip()
+            self.observe(f"waiting for {awaited[0].what} from {awaited[0].whom} {shown}")
             if time.monotonic() > end or min(deadlines) < self.world.clock.now():
                 raise WaitingError(
                     f"{proposal.step.name} waits for {awaited[0].what} from {awaited[0].whom} "
@@ -366,13 +418,15 @@ class Run:
 
     def _take_answers(self, step: Step[Any], digest: str) -> None:
         """Record the answers that came for this plan and are not recorded yet."""
-        known = [one for one in self._progress[step.name].decisions if one.via == "answer"]
+        decisions = self._progress[step.name].decisions
+        known = Counter(one for one in decisions if one.via == "answer")
         for answer in self.world.people.answers(digest=digest):
             decision = log.Decided(
                 **answer.model_dump(exclude={"nonce"}),
                 via="answer",
             )
-            if decision in known:
+            if known[decision]:  # once for each time it came: a person may come back to it
+                known[decision] -= 1
                 continue
             if (answer.nonce, answer.step) != (self.inputs.nonce, step.name):
                 raise GateError(
@@ -386,14 +440,9 @@ class Run:
     def _record(self, entry: log.Entry) -> None:
         self._account(self.ledger.append(entry))
 
-    def _account(self, record: Record) -> None:
-        name = getattr(record.entry, "step", None)
-        if name is not None:
-            self._progress[name].add(record)
-
 
 def steps_digest(release: Release) -> str:
-    """Return the digest of the recipe: names, order, gates and prose of the steps of the kind."""
+    """Return the digest of the recipe: the kind's steps in order, with their gates and `after`."""
     steps = steps_of(release.kind)
     return digest_of([[one.name, one.gate, [n.name for n in one.after]] for one in steps])
 
@@ -412,6 +461,11 @@ def opening(release: Release, world: World) -> log.Opened:
         relkit=installed_version("relkit"),
         steps_digest=steps_digest(release),
     )
+
+
+def release_of(opened: log.Opened) -> Release:
+    """Return the release a run was opened for."""
+    return Release.parse(opened.version, opened.kind, f"{opened.time:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def inputs(ledger: Ledger) -> log.Opened:

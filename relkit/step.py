@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from graphlib import TopologicalSorter
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
-from pydantic import validate_call
+from pydantic import Field, validate_call
 from pydantic_core import to_jsonable_python
 
 from relkit.ports import World
@@ -116,11 +116,15 @@ Plan = Iterator[Item]
 # --- the plan as data -------------------------------------------------------------------------
 
 
+Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""What a port or its method may be called in a record: nothing private is reached from there."""
+
+
 class Call(Value):
     """A call of a port's method with JSON arguments."""
 
-    port: str
-    method: str
+    port: Word
+    method: Word
     arguments: Json
 
     @classmethod

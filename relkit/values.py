@@ -23,7 +23,7 @@ Json = dict[str, object]
 class Value(BaseModel):
     """A frozen value with a JSON form."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     def to_data(self) -> Json:
         """Return the value as plain JSON data."""

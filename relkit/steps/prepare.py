@@ -317,10 +317,9 @@ def _follows(release: Release, header: str | None) -> Plan:
     for line in (header or "").splitlines():
         if line.startswith("#define PY_VERSION ") and line.count('"') == 2:  # noqa: PLR2004
             found = line.split('"')[1]
-    known = found.removesuffix("dev").removesuffix("+")
     follows: bool | None = None
-    if known:
-        before = Version.parse(known)
+    if found:
+        before = Version.of_tree(found)
         follows = before < release.version and before.series == release.version.series
     yield Check(
         f"{release.version} follows the version of the tree",

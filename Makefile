@@ -1,0 +1,108 @@
+# What relkit needs to be run, tested and changed. `make` alone lists the targets.
+#
+#   make rehearse VERSION=3.15.0a1 REPO=../cpython     make lab LAB=--no-browser
+#   make env PYTHON=/usr/local/bin/python3.13          make test TESTS=tests/test_release.py
+
+VERSION = 3.15.0a1
+REPO =
+TESTS =
+LAB =
+JOBS = 2
+UV ?= uv
+
+VENV = .venv
+PREFIX = $(VENV)
+
+# The first interpreter that is new enough and complete (Debian splits venv off, macOS ships 3.9).
+FIT = import ensurepip, lzma, sqlite3, ssl, sys, venv, zlib; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$it -c '$(FIT)' 2> /dev/null && echo $$it && break; done)
+
+BIN := $(VENV)/bin
+# The real blurb, in the versions that trees need.
+BLURBS := blurb-1.1.0 blurb-2.3.0
+PIP := -m pip --disable-pip-version-check --no-input --quiet install
+LOCKED := $(PIP) --require-hashes --only-binary :all:
+
+# Settings of the caller's shell that would let foreign modules in.
+unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONUSERBASE PIP_TARGET PIP_USER PIP_PREFIX
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help rehearse lab test test-slow bench lint env blurb lock clean env-test tools browser
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
+
+rehearse: env ## Rehearse a whole release in a local world: VERSION=3.15.0a1, REPO=… (a CPython clone)
+	$(BIN)/relkit rehearse '$(VERSION)' $(if $(REPO),--repo '$(REPO)')
+
+lab: env ## Open the notebooks in JupyterLab, on this machine only
+	JUPYTER_CONFIG_PATH=jupyter $(BIN)/jupyter lab $(LAB)
+
+test: env-test browser ## Run the tests but for the slow ones
+	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+test-slow: env-test browser ## Run the slow tests: whole rehearsals, kills, a real browser
+	$(BIN)/python -m pytest -n $(JOBS) -m slow $(TESTS)
+
+bench: env ## Measure the engine's own cost
+	for it in benchmarks/*.py; do $(BIN)/python "$$it" || exit; done
+
+lint: env-test ## Check style, types and that the notebooks are as rendered
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy relkit tests benchmarks
+	$(BIN)/relkit render --check
+
+env: $(VENV)/.project ## Make the environment in .venv, with the relkit command
+
+blurb: ## Install only blurb, into an environment of yours: PREFIX=$CONDA_PREFIX
+	for it in $(BLURBS); do $(PREFIX)/bin/python $(LOCKED) --upgrade \
+		--target $(PREFIX)/share/relkit/$$it -r requirements/$$it.txt || exit; done
+
+lock: ## Write requirements/ anew, with versions at least a week old (needs uv)
+	UV="$(UV)" sh requirements/lock.sh $(BLURBS)
+
+clean: ## Remove the environment and what tools left; records/ stays
+	rm -rf $(VENV) build relkit.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find relkit tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- how the environment is made --------------------------------------------------------------
+
+env-test: env $(VENV)/.tests
+
+# Cleared first: what the lock does not name must not stay.
+$(VENV)/.packages: requirements/lock.txt $(BLURBS:%=requirements/%.txt) | tools
+	@echo "Making $(VENV) with $$($(PYTHON) --version); this takes a minute or two."
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python $(LOCKED) -r requirements/lock.txt
+	$(MAKE) --no-print-directory blurb
+	@touch $@
+
+$(VENV)/.project: pyproject.toml $(VENV)/.packages | tools
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(VENV)/.tests: requirements/dev.txt $(VENV)/.packages
+	$(BIN)/python $(LOCKED) -r requirements/lock.txt -r requirements/dev.txt
+	@touch $@
+
+tools:
+	@missing=0; \
+	need() { command -v $$1 > /dev/null && return; missing=1; \
+		echo "Missing: $$1. Debian: apt-get install $$2. macOS: $$3." >&2; }; \
+	if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c '$(FIT)' 2> /dev/null; then missing=1; \
+		echo "Missing: Python 3.11 or newer with venv, lzma, sqlite3 and ssl. Debian:" \
+			"apt-get install python3 python3-venv. macOS: brew install python@3.13." \
+			"Elsewhere: make PYTHON=/path/to/python3.13." >&2; fi; \
+	need git git "brew install git"; \
+	need gpg gnupg "brew install gnupg"; \
+	need gzip gzip "brew install gzip"; \
+	need make make "xcode-select --install"; \
+	need cc "gcc libc6-dev" "xcode-select --install"; \
+	exit $$missing
+
+browser:
+	@command -v chromium > /dev/null || echo "No chromium: the tests in a browser are skipped." \
+		"Debian: apt-get install chromium." >&2

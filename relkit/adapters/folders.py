@@ -1,0 +1,252 @@
+"""The download server as folders: a staging area and a public tree, with the same layout below.
+
+A file gets its name by a hard link, which fails if the name is taken, so nothing is ever
+overwritten; the name it had before is removed afterwards. A process killed in between leaves a
+file under both names, or one that begins with ``.part-``: the next call mends both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedReader
+from pathlib import Path
+
+from relkit.errors import WorldError
+from relkit.values import Artifact, StoredFile
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,150}", flags=re.ASCII)
+PART = ".part-"
+FILE_MODE, FOLDER_MODE = 0o644, 0o755
+CHUNK_BYTES = 1024 * 1024
+
+
+class FolderServer:
+    """A download server whose `staging` and `public` trees are folders of one file system.
+
+    `source` is the folder with the collected files and their signatures.
+    """
+
+    def __init__(self, *, staging: Path, public: Path, source: Path) -> None:
+        self._staging, self._public, self._source = staging, public, source
+
+    def stage(self, *, folder: str, name: str, sha256: str) -> None:
+        """Copy a collected file to staging; its digest is computed from the bytes written."""
+        with _translated(f"stage {folder}/{name}"):
+            target = _open_folder(self._staging, folder) / _checked(name)
+            _part(target).unlink(missing_ok=True)  # left by a process that was killed
+            if not _is_there(target, sha256):
+                _copy(self._source / name, target, sha256)
+
+    def staged(self, *, folder: str, name: str) -> StoredFile | None:
+        """Return a file in staging, hashed now."""
+        with _translated(f"read {folder}/{name} in staging"):
+            return _stored(_path(self._staging, folder, name))
+
+    def unstage(self, *, folder: str, name: str, sha256: str) -> None:
+        """Remove a file from staging, if it has this digest."""
+        with _translated(f"unstage {folder}/{name}"):
+            target = _path(self._staging, folder, name)
+            _part(target).unlink(missing_ok=True)
+            found = _stored(target)
+            if found is None:
+                return
+            if found.artifact.sha256 != sha256:
+                raise _changed(target, found.artifact.sha256, sha256)
+            target.unlink()
+            _sync(target.parent)
+
+    def place(self, *, folder: str, name: str, sha256: str) -> None:
+        """Move a file from staging to the public tree, never over another one."""
+        with _translated(f"place {folder}/{name}"):
+            staged = _path(self._staging, folder, name)
+            target = _open_folder(self._public, folder) / name
+            if not _is_there(target, sha256):
+                _check_digest(staged, sha256)
+                _name(staged, target, sha256)
+            found = _stored(staged)  # of a move that was killed between its two halves
+            if found is not None and found.artifact.sha256 == sha256:
+                staged.unlink()
+                _sync(staged.parent)
+
+    def placed(self, *, folder: str, name: str) -> StoredFile | None:
+        """Return a file of the public tree, hashed now."""
+        with _translated(f"read {folder}/{name}"):
+            return _stored(_path(self._public, folder, name))
+
+
+@contextmanager
+def _translated(action: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorldError(
+            f"cannot {action}: {error.strerror or error}",
+            code="SERVER_FAILED",
+            remedy="Mend the download server (space, rights), then run the step again.",
+        ) from error
+
+
+def _checked(name: str) -> str:
+    if NAME.fullmatch(name) is None:
+        raise WorldError(
+            f"{name[:60]!r} cannot be the name of a file or folder of the server",
+            code="BAD_NAME",
+            remedy="Use letters, digits and . _ + - only, beginning with a letter or digit.",
+        )
+    return name
+
+
+def _path(root: Path, folder: str, name: str) -> Path:
+    """Return the place of a file; a symbolic link on the way there is refused."""
+    path = root
+    for part in folder.split("/"):
+        path /= _checked(part)
+        if path.is_symlink():
+            raise _in_the_way(path)
+    return path / _checked(name)
+
+
+def _open_folder(root: Path, folder: str) -> Path:
+    """Make a folder with all above it, each with the right mode whatever the umask says."""
+    root.mkdir(parents=True, exist_ok=True)
+    path = root
+    for part in folder.split("/"):
+        path /= _checked(part)
+        with suppress(FileExistsError):
+            path.mkdir()
+            _sync(path.parent)
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            raise _in_the_way(path)
+        if stat.S_IMODE(status.st_mode) != FOLDER_MODE:
+            path.chmod(FOLDER_MODE)
+    return path
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a regular file to read; links are not followed, and a pipe is not waited for."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    if path.is_symlink():
+        raise _in_the_way(path)
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _in_the_way(path)
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def _stored(path: Path) -> StoredFile | None:
+    try:
+        with _opened(path) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            status = os.fstat(file.fileno())
+    except FileNotFoundError:
+        return None
+    artifact = Artifact(name=path.name, size=status.st_size, sha256=digest)
+    return StoredFile(artifact=artifact, mode=f"{stat.S_IMODE(status.st_mode):04o}")
+
+
+def _is_there(target: Path, sha256: str) -> bool:
+    """Tell whether the target has the bytes already, and refuse it if it has others."""
+    found = _stored(target)
+    if found is None:
+        return False
+    if found.artifact.sha256 != sha256:
+        raise WorldError(
+            f"{target.name} is there with {found.artifact.sha256}, not {sha256}",
+            code="WOULD_OVERWRITE",
+            remedy="Find out where the other file comes from; nothing is ever overwritten.",
+        )
+    if found.mode != f"{FILE_MODE:04o}":
+        target.chmod(FILE_MODE)
+    return True
+
+
+def _check_digest(path: Path, sha256: str) -> None:
+    found = _stored(path)
+    if found is None:
+        raise _absent(path.name, "staging")
+    if found.artifact.sha256 != sha256:
+        raise _changed(path, found.artifact.sha256, sha256)
+    path.chmod(FILE_MODE)
+
+
+def _part(target: Path) -> Path:
+    """Return the name under which a copy of this file is made."""
+    return target.with_name(PART + target.name)
+
+
+def _copy(source: Path, target: Path, sha256: str) -> None:
+    part = _part(target)
+    try:
+        found = _copy_bytes(source, part)
+        if found != sha256:
+            raise _changed(source, found, sha256)
+        _name(part, target, sha256)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _copy_bytes(source: Path, part: Path) -> str:
+    """Copy to a new file, on disk when this returns; return the digest of what was copied."""
+    digest = hashlib.sha256()
+    try:
+        with _opened(source) as old, part.open("xb") as new:
+            while chunk := old.read(CHUNK_BYTES):
+                digest.update(chunk)
+                new.write(chunk)
+            new.flush()
+            os.fchmod(new.fileno(), FILE_MODE)
+            os.fsync(new.fileno())
+    except FileNotFoundError as error:
+        raise _absent(source.name, "the collected files") from error
+    return digest.hexdigest()
+
+
+def _name(path: Path, target: Path, sha256: str) -> None:
+    """Give a file its final name, unless somebody was quicker."""
+    try:
+        os.link(path, target, follow_symlinks=False)
+    except FileExistsError:
+        if not _is_there(target, sha256):
+            raise
+    _sync(target.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _changed(path: Path, found: str, wanted: str) -> WorldError:
+    return WorldError(
+        f"{path.name} has the digest {found}, not {wanted}",
+        code="DIGEST_CHANGED",
+        remedy="Find out who changed the file; collect and upload the right one.",
+    )
+
+
+def _absent(name: str, place: str) -> WorldError:
+    return WorldError(
+        f"{name} is not in {place}",
+        code="NOT_THERE",
+        remedy="Run the step that puts it there first.",
+    )
+
+
+def _in_the_way(path: Path) -> WorldError:
+    return WorldError(
+        f"{path.name} on the server is a link or something else than a file or folder",
+        code="NOT_A_FILE",
+        remedy="Remove it, and find out who made it.",
+    )

@@ -1,0 +1,159 @@
+"""Running an editor on the tree of a commit, and committing trees.
+
+An editor works on a checkout of its own beside the clone, with an index of its own: the clone's
+work tree, index and branch never see it, whatever the editor does and whenever it is killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+from relkit.adapters.editors import EDITORS, Tools
+from relkit.adapters.git_clone import OWN_COMMITS, beside, contains, foreign_commits, state
+from relkit.adapters.git_command import GitCommand, Identity
+from relkit.errors import CheckError, UsageError, WorldError
+from relkit.values import Change, Commit
+
+EDITOR_IDENTITY = Identity("relkit", "relkit@localhost")
+FILES_AT_ONCE = 500
+
+
+def edit_tree(  # noqa: PLR0913 (what the port gives, and where)
+    git: GitCommand,
+    *,
+    editor: str,
+    base: str,
+    writes: Sequence[str],
+    version: str,
+    time: datetime,
+    tools: Tools,
+) -> str:
+    """Run an editor on the tree of `base`; return the id of the tree it made.
+
+    Raises `CheckError` (``UNDECLARED_WRITE``), `UsageError` (``UNKNOWN_EDITOR``), and what the
+    editor raises.
+    """
+    if editor not in EDITORS:
+        raise UsageError(
+            f"there is no editor {editor!r}; there are {', '.join(EDITORS)}",
+            code="UNKNOWN_EDITOR",
+            remedy="Correct the name in the step.",
+        )
+    with beside(git.folder, "edit") as folder:
+        tree, index = folder / "tree", folder / "index"
+        tree.mkdir()
+        inside = replace(git, folder=tree).with_environment(GIT_INDEX_FILE=str(index))
+        inside.run("read-tree", "--reset", "-u", base)
+        environment = {**tools.environment, **inside.child_environment()}
+        EDITORS[editor](tree, version, time, replace(tools, environment=environment))
+        _add_all(inside, writes)
+        made = inside.line("write-tree")
+    undeclared = [
+        change.path
+        for change in changes(git, base, made)
+        if not any(fnmatchcase(change.path, pattern) for pattern in writes)
+    ]
+    if undeclared:
+        raise CheckError(
+            f"the editor {editor} wrote {', '.join(undeclared[:10])}"
+            f"{' …' if len(undeclared) > 10 else ''}; declared is {', '.join(writes)}",  # noqa: PLR2004 (one line)
+            code="UNDECLARED_WRITE",
+            remedy="Find out which tool wrote there; nothing was kept.",
+        )
+    return made
+
+
+def _add_all(git: GitCommand, writes: Sequence[str]) -> None:
+    """Put all files into the index; of those which git ignores, the ones that are declared."""
+    git.run("add", "--all", "--", ".")
+    ignored = git.run("ls-files", "--others", "--ignored", "--exclude-standard", "-z").fields()
+    wanted = [path for path in ignored if any(fnmatchcase(path, one) for one in writes)]
+    for start in range(0, len(wanted), FILES_AT_ONCE):
+        git.run("add", "--force", "--", *wanted[start : start + FILES_AT_ONCE])
+
+
+def changes(git: GitCommand, base: str, commit: str) -> tuple[Change, ...]:
+    """Return the paths in which two commits or trees differ, in order of path."""
+    listed = git.run("diff-tree", "-r", "-z", "--no-renames", "--name-status", base, commit)
+    fields = listed.fields()
+    return tuple(
+        Change(status=status, path=path)
+        for status, path in zip(fields[::2], fields[1::2], strict=True)
+    )
+
+
+def commit_tree(
+    git: GitCommand, tree: str, parent: str, message: str, stamps: Mapping[str, str]
+) -> str:
+    """Write a commit object; the same arguments give the same id."""
+    if not message.strip() or "\0" in message:
+        raise UsageError(
+            f"{message!r} is no commit message", code="BAD_MESSAGE", remedy="Give it some text."
+        )
+    return git.with_environment(**stamps).line("commit-tree", "-p", parent, "-m", message, tree)
+
+
+def read_commit(git: GitCommand, commit: str) -> tuple[Commit, str]:
+    """Return a commit and its message, without the last line end."""
+    head, _, message = git.run("cat-file", "commit", commit).text.partition("\n\n")
+    lines = [line.split(" ", 1) for line in head.splitlines() if not line.startswith(" ")]
+    found = Commit(
+        commit=commit,
+        tree=next(value for key, value in lines if key == "tree"),
+        parents=tuple(value for key, value in lines if key == "parent"),
+    )
+    return found, message.rstrip("\n")
+
+
+def put_branch(git: GitCommand, *, branch: str, parent: str, commit: str) -> None:
+    """Put the clone's branch, index and work tree from `parent` to `commit`.
+
+    The branch may also stand at another commit of ours on `parent`, which a later revision of
+    the run replaces (it stays reachable). Raises `CheckError`: ``CLONE_BRANCH``, ``CLONE_DIRTY``,
+    ``CLONE_MOVED``.
+    """
+    now = state(git)
+    if now.branch != branch:
+        raise _unfit("CLONE_BRANCH", f"is on {now.branch}, not on {branch}")
+    if now.head != commit:
+        if now.dirty:
+            raise _unfit("CLONE_DIRTY", f"has uncommitted changes: {', '.join(now.dirty[:5])}")
+        if now.head != parent and not _replaceable(git, parent=parent, commit=commit):
+            raise _unfit("CLONE_MOVED", f"is at {now.head}, not at {parent}")
+        git.run("update-ref", f"{OWN_COMMITS}/{commit}", commit)
+        git.run("update-ref", "-m", "relkit", f"refs/heads/{branch}", commit, now.head)
+    # Also where the branch is there already: a killed run may not have come to this.
+    git.run("reset", "--quiet", "--hard")
+
+
+def _replaceable(git: GitCommand, *, parent: str, commit: str) -> bool:
+    """Tell whether all that HEAD has after `parent` is ours, and `commit` is not among it."""
+    ours = contains(git, "HEAD", parent) and not foreign_commits(git, since=parent)
+    return ours and not contains(git, "HEAD", commit)
+
+
+def _unfit(code: str, what: str) -> CheckError:
+    return CheckError(
+        f"the release clone {what}",
+        code=code,
+        remedy="See who changed it; put it back, or begin with a new clone.",
+    )
+
+
+def blob_text(git: GitCommand, commit: str, path: str) -> str | None:
+    """Return a regular file of a commit as text; None if there is none of this name."""
+    listed = git.run("ls-tree", "-z", "--full-tree", commit, "--", path).fields()
+    if len(listed) != 1 or not listed[0].startswith("100"):
+        return None
+    object_id = listed[0].split()[2]
+    try:
+        return git.run("cat-file", "blob", object_id).output.decode()
+    except UnicodeDecodeError as error:
+        raise WorldError(
+            f"{path} of {commit} is not UTF-8: {error.reason} at byte {error.start}",
+            code="NOT_TEXT",
+            remedy="Look at the file; it should be text.",
+        ) from error

@@ -1,0 +1,208 @@
+"""Builds as processes of this machine: started, found again by anybody, never taken for more.
+
+Each build has a folder ``<nonce>/<name>/`` with one ``attempt-N`` for each time it was started. A
+process holds a lock on its attempt for as long as it lives, so that whoever looks, from any
+process, knows whether it runs; only a whole ``outcome.json`` makes it finished. The processes are
+in sessions of their own, and survive a kernel that is restarted or killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from relkit.adapters.attempts import clear, home_of, newest, number_of, outcome, status_of, told
+from relkit.adapters.subjects import opened
+from relkit.build_job import JOB, LOCK, LOG, OUT, WORK, hold, write_whole
+from relkit.builder import PROGRAMS
+from relkit.errors import CheckError, UsageError
+from relkit.values import Artifact, Build, BuildResult, BuildState
+
+LOG_TAIL = 4000
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where builds find things: no part of any record.
+
+    `repository` holds the commits to build, `artifacts` the collected files, `blurb` is the folder
+    of the installed blurb that the tree needs (``blurb-1.1.0``), and `site` a file that holds the
+    present address of the public site.
+    """
+
+    repository: Path
+    artifacts: Path
+    blurb: Path
+    site: Path
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a build process finds around it, and what no byte of a release may depend on."""
+
+    environment: Mapping[str, str]
+    umask: int
+    cwd: Path | None = None  # None: the attempt's folder
+
+
+USUAL = Surroundings({"LC_ALL": "C.UTF-8", "TZ": "UTC"}, umask=0o022)
+VARIED = Surroundings(
+    {
+        "LC_ALL": "C",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONUTF8": "0",
+        "PYTHONHASHSEED": "1",
+        "TZ": "Pacific/Kiritimati",
+    },
+    umask=0o077,
+    cwd=Path("/"),
+)
+SURROUNDINGS = {"rebuild": VARIED}
+
+_children: list[subprocess.Popen[bytes]] = []
+"""Builds this process has started: kept so that they are reaped, not so that they are known."""
+
+
+class ProcessBuilders:
+    """`relkit.ports.Builders` on this machine; `programs` says what each build does."""
+
+    def __init__(
+        self, folder: Path, places: Places, programs: Mapping[str, str] = PROGRAMS
+    ) -> None:
+        self._folder = folder
+        self._places = places
+        self._programs = programs
+
+    def start(self, *, build: Build) -> None:
+        """Start a build, unless it runs or is done; anew if it was killed or has failed."""
+        home = home_of(self._folder, build.nonce, build.name)
+        if build.name not in self._programs:
+            raise UsageError(
+                f"nobody makes the build {build.name!r} here",
+                code="BUILD_UNKNOWN",
+                remedy=f"This world makes: {', '.join(self._programs)}.",
+            )
+        home.mkdir(parents=True, exist_ok=True)
+        with _alone(home):
+            last = newest(home)
+            if last is not None and status_of(last).status in {"running", "done"}:
+                _check_same(last, build)
+                return
+            if last is not None:
+                _reap()
+                clear(last)
+            self._launch(home, number_of(last) + 1, build)
+
+    def started(self, *, name: str, nonce: str) -> bool:
+        """Tell whether there was ever an attempt."""
+        return newest(home_of(self._folder, nonce, name)) is not None
+
+    def state(self, *, name: str, nonce: str) -> BuildState:
+        """Tell how the newest attempt stands; a killed one has failed, with the detail so."""
+        _reap()
+        last = newest(home_of(self._folder, nonce, name))
+        return BuildState(status="absent") if last is None else status_of(last)
+
+    def result(self, *, name: str, nonce: str) -> BuildResult | None:
+        """Return what a finished build left; refuse (``DIGEST_CHANGED``) files changed since."""
+        last = newest(home_of(self._folder, nonce, name))
+        if last is None or status_of(last).status != "done":
+            return None
+        result = BuildResult.model_validate(
+            {key: value for key, value in outcome(last).items() if key != "failure"}
+        )
+        return result.model_copy(
+            update={"files": tuple(_again(last / OUT, file) for file in result.files)}
+        )
+
+    def log(self, *, name: str, nonce: str) -> str:
+        """Return the end of the newest attempt's log."""
+        last = newest(home_of(self._folder, nonce, name))
+        if last is None or not (last / LOG).is_file():
+            return ""
+        with (last / LOG).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 4 * LOG_TAIL))
+            return file.read().decode("utf-8", "replace")[-LOG_TAIL:]
+
+    def _launch(self, home: Path, number: int, build: Build) -> None:
+        """Make an attempt and its process; the attempt is locked from the moment it is there."""
+        new = home / ".attempt"
+        shutil.rmtree(new, ignore_errors=True)  # of a process that was killed here
+        new.mkdir()
+        job = {
+            "build": build.model_dump(mode="json"),
+            "program": self._programs[build.name],
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            **{name: str(path.absolute()) for name, path in vars(self._places).items()},
+        }
+        write_whole(new / JOB, json.dumps(job, indent=1, sort_keys=True))
+        lock = hold(new / LOCK)
+        attempt = home / f"attempt-{number}"
+        new.rename(attempt)
+        try:
+            _spawn(attempt, cast("int", lock), SURROUNDINGS.get(build.name, USUAL))
+        finally:
+            os.close(cast("int", lock))
+
+
+def _check_same(attempt: Path, build: Build) -> None:
+    known = Build.model_validate(told(attempt)["build"])
+    if known != build:
+        raise CheckError(
+            f"the build {build.name} of this run is {known.model_dump()}, not {build.model_dump()}",
+            code="BUILD_OTHER",
+            remedy="A build is never replaced under its name: open a new revision of the run.",
+        )
+
+
+def _again(out: Path, file: Artifact) -> Artifact:
+    with opened(out / file.name, file.sha256) as subject:
+        return Artifact(name=file.name, size=subject.size, sha256=subject.sha256)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Let one process at a time decide whether to start this build."""
+    lock = hold(home / "start.lock", fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _spawn(attempt: Path, lock: int, around: Surroundings) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    own = {
+        "PATH": path,
+        "HOME": str(attempt / WORK),
+        "TMPDIR": str(attempt / WORK),
+        "PYTHONIOENCODING": "utf-8",  # of the log, whatever the locale
+    }
+    with (attempt / LOG).open("ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "relkit.builder", str(attempt)],
+            cwd=around.cwd or attempt,
+            env={**own, **around.environment},
+            umask=around.umask,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(lock,),
+        )
+    _children.append(child)
+
+
+def _reap() -> None:
+    _children[:] = [child for child in _children if child.poll() is None]

@@ -1,0 +1,117 @@
+"""Rows of python.org's downloads database: read from answers, compared with what is wanted."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from relkit.adapters.website_api import unreadable
+from relkit.errors import WorldError
+from relkit.values import Json, SiteFile, SiteRelease
+
+SLUG = re.compile(r"[A-Za-z0-9_-]{1,200}", flags=re.ASCII)
+LINK = re.compile(r"/api/v[12]/downloads/(?:os|release|release_file)/([0-9]{1,18})/")
+Row = TypeVar("Row", SiteFile, SiteRelease)
+
+
+def refusal(message: str, code: str) -> WorldError:
+    """Make the error for something that is not even asked of the site."""
+    return WorldError(message, code=code, remedy="Look at the release's rows on the site.")
+
+
+def conflict(message: str) -> WorldError:
+    """Make the error for another row in the place of ours."""
+    return WorldError(
+        message,
+        code="SITE_CONFLICT",
+        remedy="Find out who made the other row, and delete or correct it in the site's admin.",
+    )
+
+
+def checked_slug(slug: str) -> str:
+    """Return a slug that can be part of an address, or raise ``BAD_SLUG``."""
+    if SLUG.fullmatch(slug) is None:
+        raise refusal(f"{slug[:40]!r} cannot be part of an address", "BAD_SLUG")
+    return slug
+
+
+def settled(wanted: Row, there: Row | None) -> bool:
+    """Tell whether the row is there already; refuse another one in its place."""
+    if there is None:
+        return False
+    if there == wanted:
+        return True
+    asked = wanted.model_dump()
+    differ = [
+        f"{name} is {found!r}, not {asked[name]!r}"
+        for name, found in there.model_dump().items()
+        if found != asked[name]
+    ]
+    raise conflict(f"the site has {wanted.slug}, but {'; '.join(differ)}")
+
+
+def row_value(kind: type[Row], row: Json) -> Row:
+    """Return a row as a value; every field must be there and of its type."""
+    absent = sorted(kind.model_fields.keys() - row.keys())
+    if absent:
+        raise unreadable(f"the row {row.get('slug')!r} has no {', '.join(absent)}")
+    fields = {name: row[name] for name in kind.model_fields}
+    try:
+        if "release_date" in fields:
+            fields["release_date"] = _date(fields["release_date"])
+        return kind.model_validate(fields, strict=True)
+    except (ValidationError, TypeError, ValueError) as error:
+        raise unreadable(f"the row {row.get('slug')!r} cannot be read: {error}") from error
+
+
+def number_in(row: Json, field: str) -> int:
+    """Return the row number in a link; the host in it is not looked at."""
+    link = row.get(field)
+    found = LINK.fullmatch(urlsplit(link).path) if isinstance(link, str) else None
+    if found is None:
+        raise unreadable(f"the row {row.get('slug')!r} has {field} {link!r}, not a link")
+    return int(found[1])
+
+
+def objects(answer: Any) -> list[Json]:  # noqa: ANN401 (whatever JSON held)
+    """Return the rows of a list of v1, if these are all."""
+    try:
+        meta, rows = answer["meta"], rows_of(answer["objects"])
+        total, offset = meta["total_count"], meta["offset"]
+    except (KeyError, TypeError) as error:
+        raise unreadable("a list of v1 has no meta with counts and no objects") from error
+    if total != len(rows) or offset != 0:
+        raise unreadable(f"a list of v1 has {len(rows)} rows, and says there are {total}")
+    return rows
+
+
+def rows_of(answer: Any) -> list[Json]:  # noqa: ANN401 (whatever JSON held)
+    """Return a JSON list of objects."""
+    if not isinstance(answer, list) or not all(isinstance(row, dict) for row in answer):
+        raise unreadable("a list of rows was expected, and something else came")
+    return answer
+
+
+def only(answer: Any, slug: str) -> Json | None:  # noqa: ANN401 (whatever JSON held)
+    """Return the one row with a slug; an API that ignored the filter is found out here."""
+    rows = rows_of(answer)
+    for row in rows:
+        same_slug(row, slug)
+    if len(rows) > 1:
+        raise unreadable(f"the site has {len(rows)} rows with the slug {slug}")
+    return rows[0] if rows else None
+
+
+def same_slug(row: Json, slug: str) -> None:
+    """Refuse a row that was not asked for."""
+    if row.get("slug") != slug:
+        raise unreadable(f"asked for {slug}, and the site answers with {row.get('slug')!r}")
+
+
+def _date(value: object) -> datetime:
+    moment = datetime.fromisoformat(str(value))
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

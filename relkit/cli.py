@@ -1,0 +1,188 @@
+"""The command line: thin; the notebooks are the product.
+
+Exit statuses: 0 done or verified, 1 refused or failed, 2 wrong usage, 75 waiting for somebody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from relkit.errors import ReleaseError
+
+WAITING = 75
+Commands = Any  # argparse gives its type no public name
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.command(options)
+    except ReleaseError as error:
+        print(error, f"What to do: {error.remedy}", sep="\n", file=sys.stderr)
+        return error.exit_status
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="relkit", description=(__doc__ or "").split("\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    one = _command(commands, "rehearse", _rehearse, "a whole release in a local world")
+    one.add_argument("--repo", default="", help="a CPython repository; else a small sample tree")
+    _release_options(one, "worlds/rehearsal.toml")
+    one = _command(commands, "run", _run, "every step that is ready, in batch")
+    _release_options(one, "worlds/practice.toml")
+    one = _command(commands, "status", _status, "how a release stands")
+    _record_options(one)
+    one = _command(commands, "decide", _decide, "answer the request of a gate")
+    one.add_argument("request", type=Path, help="the request's file")
+    one.add_argument("--role", required=True)
+    one.add_argument("--who", required=True, help="your name, as the policy has it")
+    one.add_argument("--reason", required=True)
+    verdict = one.add_mutually_exclusive_group(required=True)
+    verdict.add_argument("--approve", dest="verdict", action="store_const", const="approve")
+    verdict.add_argument("--reject", dest="verdict", action="store_const", const="reject")
+    one = _command(commands, "seal", _seal, "close a complete record")
+    _record_options(one)
+    one = _command(commands, "serve", _serve, "show the rehearsal's website in a browser")
+    one.add_argument("--records", default="records")
+    one.add_argument("--quiet", action="store_true", help="print the address, open no browser")
+    one = _command(commands, "render", _render, "write the notebooks from the steps")
+    one.add_argument("--check", action="store_true", help="only say which are not up to date")
+    return parser
+
+
+def _command(
+    commands: Commands, name: str, function: Callable[[argparse.Namespace], int], about: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=about, description=about)
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _record_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("version", help="such as 3.15.0a1")
+    parser.add_argument("--records", default="records", help="the folder of the records")
+
+
+def _release_options(parser: argparse.ArgumentParser, world: str) -> None:
+    _record_options(parser)
+    parser.add_argument("--kind", default="", help="the kind; it must fit the version")
+    parser.add_argument("--date", default="", help="the release's date, ISO, UTC; else today")
+    parser.add_argument("--world", default=world, help="the world's file")
+
+
+def _rehearse(options: argparse.Namespace) -> int:
+    """Make the world, run the notebook to its end, seal the record, say where everything is."""
+    from relkit.rehearsal.report import report
+
+    _open_and_close(options)
+    status = _run(options)
+    if status == 0:
+        print(report(_folder(options)))
+    return status
+
+
+def _open_and_close(options: argparse.Namespace) -> None:
+    """Open the run once here, so that wrong input is refused before a notebook is started."""
+    from relkit.opening import open_release
+
+    open_release(
+        options.version,
+        options.kind,
+        options.date,
+        options.world,
+        options.records,
+        getattr(options, "repo", ""),
+    ).close()
+
+
+def _run(options: argparse.Namespace) -> int:
+    from relkit import batch, render, seal
+    from relkit.run import History
+
+    _open_and_close(options)
+    folder = _folder(options)
+    history = History.read(folder)
+    names = ("version", "kind", "date", "world", "records")
+    given = {name: getattr(options, name) for name in names}
+    target = batch.next_attempt(folder, "run")
+    source = render.notebook(history.release.kind)
+    status = batch.execute(source, target, given, progress=sys.stderr.isatty())
+    if status == 0:
+        seal.seal(folder)
+    else:
+        print(_why(target), file=sys.stderr)
+    return status
+
+
+def _why(attempt: Path) -> str:
+    """Return why an attempt stopped, and where it can be read."""
+    import nbformat
+
+    mark = nbformat.read(attempt, as_version=4).metadata.get("relkit", {})
+    return f"{mark.get('status')} at {mark.get('cell')}: {mark.get('why')}\nRead {attempt}"
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    from relkit.opening import record_folder
+
+    return record_folder(options.version, options.records)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from relkit import view
+    from relkit.opening import record_folder
+    from relkit.run import History
+
+    history = History.read(record_folder(options.version, options.records))
+    print(view.opened(history).text, view.status(history).text, sep="\n\n")
+    return 0 if history.complete else WAITING
+
+
+def _decide(options: argparse.Namespace) -> int:
+    from relkit.rehearsal.ports import answer
+
+    answer(options.request, options.who, options.role, options.verdict, options.reason)
+    print(f"{options.verdict} by {options.who} ({options.role}) is on its way.")
+    return 0
+
+
+def _seal(options: argparse.Namespace) -> int:
+    from relkit import seal
+
+    folder = _folder(options)
+    sealed = seal.seal(folder)
+    print(f"Sealed {len(sealed.files)} files at record head {sealed.ledger_head}.")
+    print(f"Read {folder / seal.PAGE}")
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from relkit.opening import project_folder
+    from relkit.rehearsal.world import serve
+
+    with serve(project_folder() / options.records) as address:
+        print(f"The rehearsal's website is at {address}; end with Ctrl-C.", flush=True)
+        if not options.quiet:
+            webbrowser.open(address)
+        try:
+            input()
+        except (EOFError, KeyboardInterrupt):
+            return 0
+    return 0
+
+
+def _render(options: argparse.Namespace) -> int:
+    from relkit.opening import project_folder
+    from relkit.render import render
+
+    changed = render(project_folder() / "notebooks", check=options.check)
+    for path in changed:
+        print(f"{path.name} {'is not up to date' if options.check else 'written'}")
+    return int(bool(changed) and options.check)

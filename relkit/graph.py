@@ -1,0 +1,215 @@
+"""The picture of a run: its steps, what comes after what, and how each of them stands.
+
+One SVG without scripts, style sheets, ids or anything from elsewhere, so that it can stand in a
+notebook, in a page and in a record, several times in each. Colours are never alone: each state has
+a sign and a word, a gate has another outline and a word, another machine has its name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from textwrap import wrap
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import relkit.steps  # noqa: F401 (declares the steps)
+from relkit.graph_cards import (
+    FOOT,
+    FOREIGN,
+    HEAD,
+    INK,
+    LEADING,
+    LOOKS,
+    MANAGER,
+    OWN,
+    PAPER,
+    SOFT,
+    Card,
+    add,
+    at,
+    sign,
+    stop,
+    wire,
+    write,
+)
+from relkit.graph_layout import CARD_WIDTH, Line, full_width, lay_out
+from relkit.graph_wires import wires
+from relkit.release import Kind
+from relkit.run import Status
+from relkit.step import Step, needed, steps_of
+
+FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
+BAND, RULE = "#f3f5f8", "#d5dbe2"
+LETTERS = 16  # in a line of a title
+LEGEND = 118  # height of what stands above the bands
+EDGE = 8
+
+Edges = Mapping[str, Sequence[str]]
+
+
+def draw(kind: Kind, status: Mapping[str, Status]) -> str:
+    """Return the SVG of the steps of a kind, about 1,000 pixels wide.
+
+    `status` is by the steps' names; steps it does not name are drawn as pending, so that an empty
+    one gives the picture of the recipe.
+    """
+    cards = [_card(number, one, status) for number, one in enumerate(steps_of(kind), 1)]
+    after = edges(kind)
+    height = HEAD + max(card.rows for card in cards) * LEADING + FOOT
+    lines = lay_out(after, {card.step.name: card.step.phase for card in cards}, height, LEGEND)
+    root = _sheet(kind, full_width(lines), lines[-1].bottom + EDGE)
+    _describe(root, kind, cards)
+    _legend(root, kind, cards)
+    for line in lines:
+        _bands(root, line, cards)
+    _wires(root, lines, after, cards)
+    places = {name: (line, (name, column)) for line in lines for name, column in line.home.items()}
+    for card in cards:
+        line, spot = places[card.step.name]
+        corner = at(line.left(spot[1]), line.y(spot) - height // 2)
+        card.draw(add(root, "g", transform=corner), height)
+    return ET.tostring(root, encoding="unicode")
+
+
+def as_text(kind: Kind, status: Mapping[str, Status]) -> str:
+    """Return the same facts as lines: number, phase, step, state, and what else is drawn."""
+    after = edges(kind)
+    steps = steps_of(kind)
+    table = [
+        (str(number), one.phase, one.name, status.get(one.name, "pending"))
+        for number, one in enumerate(steps, 1)
+    ]
+    wide = [max(map(len, column)) for column in zip(*table, strict=True)]
+    found = []
+    for row, one in zip(table, steps, strict=True):
+        cells = [cell.ljust(width) for cell, width in zip(row, wide, strict=True)]
+        found.append("  ".join([row[0].rjust(wide[0]), *cells[1:], _facts(one, after[one.name])]))
+    return "\n".join(found) + "\n"
+
+
+def edges(kind: Kind) -> Edges:
+    """Return for each step of a kind, in order, the steps right before it.
+
+    An edge that follows from others is left out.
+    """
+    above: dict[str, set[str]] = {}
+    kept = {}
+    for one in steps_of(kind):
+        before = {other.name for other in needed(one, kind)}
+        implied = set[str]().union(*(above[name] for name in before))
+        kept[one.name] = tuple(name for name in above if name in before - implied)
+        above[one.name] = before | implied
+    return kept
+
+
+def _card(number: int, one: Step[Any], status: Mapping[str, Status]) -> Card:
+    state = status.get(one.name, "pending")
+    about = f"{number} {one.name}: {state}; {_facts(one, ())}"
+    return Card(one, number, wrap(one.title, LETTERS), state, about)
+
+
+def _facts(one: Step[Any], after: Sequence[str]) -> str:
+    facts = {
+        "where": one.where,
+        "gate": one.gate,
+        "by": None if one.actor == MANAGER else one.actor,
+        "after": ", ".join(after),
+    }
+    return "; ".join(f"{name}: {value}" for name, value in facts.items() if value)
+
+
+# --- the sheet --------------------------------------------------------------------------------
+
+
+def _sheet(kind: Kind, width: int, height: int) -> ET.Element:
+    """Return an empty sheet; it is white by itself, whatever page it stands in."""
+    root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img"})
+    root.attrib |= {
+        "aria-label": f"Steps of the kind {kind}",
+        "width": str(width),
+        "height": str(height),
+        "viewBox": f"0 0 {width} {height}",
+        "style": "max-width: 100%; height: auto",
+        "font-family": FONT,
+        "fill": INK,
+    }
+    return root
+
+
+def _describe(root: ET.Element, kind: Kind, cards: Sequence[Card]) -> None:
+    add(root, "title").text = f"Steps of the kind {kind}"
+    counts = Counter(card.state for card in cards)
+    said = ", ".join(f"{counts[word]} {word}" for word in LOOKS if counts[word])
+    now = [f"{card.step.name} ({card.state})" for card in cards if LOOKS[card.state].now]
+    add(root, "desc").text = f"{len(cards)} steps: {said}. Now: {', '.join(now) or 'nothing'}."
+    add(root, "rect", width=root.get("width"), height=root.get("height"), fill=PAPER)
+
+
+def _legend(root: ET.Element, kind: Kind, cards: Sequence[Card]) -> None:
+    right = int(root.attrib["width"]) - EDGE
+    done = sum(card.state == "complete" for card in cards)
+    _left(root, EDGE, 26, f"A release of the kind {kind}", 19, font_weight=700)
+    counted = _left(root, right, 26, f"{done} of {len(cards)} complete", 14, font_weight=600)
+    counted.set("text-anchor", "end")
+    wide = right // len(LOOKS)
+    for number, (word, look) in enumerate(LOOKS.items()):
+        box = add(root, "g", transform=at(EDGE + number * wide, 40))
+        shape = {"fill": look.fill, "stroke": look.line, "stroke_width": 2 if look.now else 1.2}
+        add(box, "rect", width=wide - EDGE, height=34, rx=4, **shape)
+        sign(add(box, "g", transform=at(8, 6)), look)
+        _left(box, 24, 15, word, 11, font_weight=700, fill=look.line)
+        _left(box, 24, 28, look.meaning, 10.5, room=wide - 40)
+    _explain(add(root, "g", transform=at(EDGE, 84)))
+
+
+def _explain(into: ET.Element) -> None:
+    """Draw what heads, outlines and arrows mean; the lengths fit also a wide font."""
+    add(into, "rect", y=3, width=34, height=14, rx=3, fill=OWN)
+    _left(into, 41, 14, "state on the release manager's machine", 10.5, room=195)
+    add(into, "rect", x=246, y=3, width=34, height=14, rx=3, fill=FOREIGN)
+    _left(into, 287, 14, "state on another machine, named: a boundary of trust", 10.5, room=247)
+    stop(add(into, "g", transform=at(544, 3)))
+    _left(into, 591, 14, "eight corners, double border: people decide", 10.5, room=210)
+    wire(into, [(816, 10), (850, 10)], "what an arrow means", done=False)
+    _left(into, 857, 14, "comes after; green: is done", 10.5, room=140)
+
+
+def _left(
+    into: ET.Element,
+    x: float,
+    y: float,
+    text: str,
+    size: float,
+    room: int = 0,
+    **attributes: object,
+) -> ET.Element:
+    found = write(into, x, y, text, size, room, **attributes)
+    found.set("text-anchor", "start")
+    return found
+
+
+def _bands(root: ET.Element, line: Line, cards: Sequence[Card]) -> None:
+    """Draw the backgrounds of the phases of a line; the outer ones reach to the edges."""
+    beside = (line.pitch - CARD_WIDTH) // 2 - 2
+    sides = [line.left(start) - beside for start in line.starts]
+    sides[0], sides[-1] = EDGE, int(root.attrib["width"]) - EDGE + 4
+    for phase, start, (left, right) in zip(line.phases, line.starts, pairwise(sides), strict=False):
+        shape = {"width": right - left - 4, "height": line.bottom - line.top}
+        add(root, "rect", x=left, y=line.top, rx=6, fill=BAND, stroke=RULE, **shape)
+        label = _left(root, line.left(start), line.top + 21, phase, 15, font_weight=700, fill=SOFT)
+        states = [card.state for card in cards if card.step.phase == phase]
+        rest = f"{states.count('complete')} of {len(states)}"
+        add(label, "tspan", dx=8, font_size=11, font_weight=400).text = rest
+
+
+def _wires(root: ET.Element, lines: Sequence[Line], after: Edges, cards: Sequence[Card]) -> None:
+    """Draw the wires; those of complete steps lie above the others."""
+    complete = {card.step.name: card.state == "complete" for card in cards}
+    gates = {card.step.name for card in cards if card.gate}
+    drawn = wires(lines, after)
+    for one, name in sorted(drawn, key=lambda edge: complete[edge[0]]):
+        *points, (x, y) = drawn[one, name]
+        points.append((x - 4 if name in gates else x, y))
+        wire(root, points, f"{one} → {name}", done=complete[one])

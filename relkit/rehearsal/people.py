@@ -1,0 +1,184 @@
+"""The people of a rehearsal: an outbox, requests, and answers, each a file of its own.
+
+A request is ``requests/DIGEST.json``, its answers are ``requests/DIGEST.NUMBER.ROLE.json`` in the
+order they came. Answers are only added: who decides anew adds another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from relkit.errors import WorldError
+from relkit.rehearsal.state import locked, read_value, safe_name, write_value
+from relkit.values import Answer, Person, Request, Value, digest_of
+
+Verdict = Literal["approve", "reject"]
+Hook = Callable[[str, str], None]
+
+
+class Message(Value):
+    """A message as it lies in the outbox."""
+
+    nonce: str
+    subject: str
+    text: str
+    roles: tuple[str, ...]
+
+
+class RehearsalPeople:
+    """The form of the port `People` on folders: ``outbox``, and ``requests`` with the answers.
+
+    The people in `automatic` roles look at a request at once and answer it. `hooks` say what a
+    person in a role does when told something: they get subject and text, and are called before
+    the message counts as sent, so after a kill perhaps once more.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        roster: tuple[Person, ...],
+        automatic: tuple[str, ...] = (),
+        hooks: Mapping[str, Hook] | None = None,
+    ) -> None:
+        self._outbox = folder / "outbox"
+        self._requests = folder / "requests"
+        self._roster = roster
+        self._automatic = frozenset(automatic)
+        self._hooks = hooks or {}
+
+    def roster(self) -> tuple[Person, ...]:
+        """Return everybody with a role."""
+        return self._roster
+
+    def tell(self, *, nonce: str, subject: str, text: str, roles: tuple[str, ...]) -> None:
+        """Send a message; `nonce` makes it findable."""
+        message = Message(nonce=nonce, subject=subject, text=text, roles=roles)
+        if self.told(nonce=nonce):
+            _require_same(read_value(self._message(nonce), Message), message, nonce)
+            return
+        for role in roles:
+            if role in self._hooks:
+                self._hooks[role](subject, text)
+        write_value(self._message(nonce), message)
+
+    def told(self, *, nonce: str) -> bool:
+        """Tell whether the message with this nonce was sent."""
+        return self._message(nonce).exists()
+
+    def ask(self, *, request: Request) -> None:
+        """Put a request where those who decide find it; automatic people answer it now."""
+        path = self._requests / f"{request.digest}.json"
+        if path.exists():
+            _require_same(read_value(path, Request), request, path.name)
+        else:
+            write_value(path, request)
+        answered = {one.role for one in self.answers(digest=request.digest)}
+        for person in self._roster:
+            if person.role in self._automatic & set(request.roles) - answered:
+                _look_and_answer(path, person)
+
+    def answers(self, *, digest: str) -> tuple[Answer, ...]:
+        """Return the answers to a request in the order they came.
+
+        Raises `WorldError` (``ANSWER_INVALID``) if one is not an answer to it by its people.
+        """
+        path = self._requests / f"{safe_name(digest)}.json"
+        if not path.exists():
+            return ()
+        request = read_value(path, Request)
+        known = {(person.name, person.role) for person in self._roster}
+        found = [(file, _read_answer(file)) for file in _answer_files(path)]
+        for file, one in found:
+            fits = (one.step, one.digest, one.nonce) == (request.step, digest, request.nonce)
+            asked = one.role in request.roles and (one.who, one.role) in known
+            if not (fits and asked and file.name.endswith(f".{one.role}.json")):
+                raise _invalid(file, f"it is by {one.who} ({one.role}) for {one.step}")
+        return tuple(one for _, one in found)
+
+    def _message(self, nonce: str) -> Path:
+        return self._outbox / f"{safe_name(nonce)}.json"
+
+
+def answer(request: Path, who: str, role: str, verdict: Verdict, reason: str) -> None:
+    """Answer a request, given as its file; saying the same thing again changes nothing.
+
+    The plan in it is hashed anew: what is decided on is what the digest stands for. Raises
+    `WorldError`: ``REQUEST_ALTERED``, ``STATE_UNREADABLE``, ``NOT_ASKED``.
+    """
+    asked = read_value(request, Request)
+    if role not in asked.roles:
+        raise WorldError(
+            f"{asked.step} asks {', '.join(asked.roles) or 'nobody'}, not {role}",
+            code="NOT_ASKED",
+            remedy="Let somebody in one of these roles answer.",
+        )
+    if verdict == "approve" and (found := digest_of(asked.plan)) != asked.digest:
+        raise WorldError(
+            f"the plan in {request.name} has the digest {found}, the request is for {asked.digest}",
+            code="REQUEST_ALTERED",
+            remedy="Do not approve it; tell the release manager.",
+        )
+    given = Answer(
+        step=asked.step,
+        digest=asked.digest,
+        nonce=asked.nonce,
+        who=who,
+        role=role,
+        verdict=verdict,
+        reason=reason,
+    )
+    with locked(request):
+        _add_answer(request, given)
+
+
+def _add_answer(request: Path, given: Answer) -> None:
+    files = _answer_files(request)
+    before = [one for one in map(_read_answer, files) if (one.who, one.role) == _by(given)]
+    if not before or before[-1] != given:
+        name = f"{request.stem}.{len(files) + 1:04}.{safe_name(given.role)}.json"
+        write_value(request.with_name(name), given, new=True)
+
+
+def _by(one: Answer) -> tuple[str, str]:
+    return one.who, one.role
+
+
+def _answer_files(request: Path) -> list[Path]:
+    """Return the files with answers, numbered in the order they came."""
+    return sorted(request.parent.glob(f"{request.stem}.*.json"))
+
+
+def _read_answer(file: Path) -> Answer:
+    try:
+        return read_value(file, Answer)
+    except WorldError as error:
+        raise _invalid(file, "it is no answer at all") from error
+
+
+def _look_and_answer(request: Path, person: Person) -> None:
+    """Answer as a rehearsal person: approve what is what it says, reject anything else."""
+    asked = read_value(request, Request)
+    if digest_of(asked.plan) == asked.digest:
+        answer(request, person.name, person.role, "approve", "looked at in a rehearsal")
+    else:
+        answer(request, person.name, person.role, "reject", "the plan has another digest")
+
+
+def _invalid(file: Path, why: str) -> WorldError:
+    return WorldError(
+        f"{file.name} is not an answer to this request by its people: {why}",
+        code="ANSWER_INVALID",
+        remedy="Find out who put it there; move it away, then run this again.",
+    )
+
+
+def _require_same(there: Value, given: Value, name: str) -> None:
+    if there != given:
+        raise WorldError(
+            f"{name} was sent before with other contents",
+            code="SENT_DIFFERENTLY",
+            remedy="Nothing is sent twice under one name; begin a new run in a new world.",
+        )

@@ -1,0 +1,155 @@
+"""Tracker, buildbots, announcements and people of a rehearsal: local state behind the ports.
+
+Whatever is said twice is done once, and any process that opens the same folder goes on with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from relkit.errors import WorldError
+from relkit.rehearsal.people import RehearsalPeople, answer
+from relkit.rehearsal.release_data import ReleaseData
+from relkit.rehearsal.state import (
+    BuildbotState,
+    StateFile,
+    TrackerState,
+    safe_name,
+    sync_folder,
+    write_whole,
+)
+from relkit.values import Buildbot, CommitCheck, Issue, Issues, Protection
+
+__all__ = ["LocalAnnouncements", "LocalBuildbots", "LocalTracker", "RehearsalPeople", "answer"]
+
+
+class LocalTracker:
+    """The form of the port `Tracker` on a JSON file and the bare repository `upstream`.
+
+    A branch is locked by a marker, ``relkit-locked/BRANCH`` in that repository: its hook refuses
+    pushes as long as it is there, and whoever asks for the protection looks at the same marker.
+    """
+
+    def __init__(self, *, file: Path, upstream: Path) -> None:
+        self._state = StateFile(file, TrackerState)
+        self._markers = upstream / "relkit-locked"
+
+    def blockers(self, *, series: str, label: str) -> Issues:
+        """Return the open issues of the series with `label`."""
+        state = self._state.read()
+        found = (issue for issue in state.issues if {series, label} <= set(issue.labels))
+        return Issues(items=tuple(found), complete=state.complete)
+
+    def protection(self, *, branch: str) -> Protection:
+        """Return the protection of a branch."""
+        rules = self._state.read().rules.get(branch, ())
+        return Protection(locked=self._marker(branch).exists(), rules=rules)
+
+    def set_protection(self, *, branch: str, protection: Protection) -> None:
+        """Replace the protection of a branch; in between it is never open without its rules."""
+        marker = self._marker(branch)
+        if protection.locked:
+            marker.parent.mkdir(exist_ok=True)
+            marker.touch()
+            sync_folder(marker.parent)
+        self._state.change(partial(_with_rules, branch=branch, rules=protection.rules))
+        if not protection.locked and marker.exists():
+            marker.unlink()
+            sync_folder(marker.parent)
+
+    def labels(self, *, number: int) -> tuple[str, ...]:
+        """Return the labels of an issue, sorted."""
+        return tuple(sorted(_issue(self._state.read(), number).labels))
+
+    def relabel(self, *, number: int, remove: str, add: str) -> None:
+        """Replace one label of an issue by another; refuse an issue that has neither."""
+        self._state.change(partial(_relabelled, number=number, remove=remove, add=add))
+
+    def commit_checks(self, *, commit: str) -> tuple[CommitCheck, ...]:
+        """Return the check runs of a commit."""
+        state = self._state.read()
+        return state.checks.get(commit, state.default_checks)
+
+    def _marker(self, branch: str) -> Path:
+        return self._markers / safe_name(branch)
+
+
+class LocalBuildbots:
+    """The form of the port `Buildbots` on a JSON file."""
+
+    def __init__(self, *, file: Path) -> None:
+        self._state = StateFile(file, BuildbotState)
+
+    def stable(self, *, branch: str, commit: str) -> tuple[Buildbot, ...]:
+        """Return each stable builder of a branch with its last finished build of `commit`."""
+        rows = self._state.read().branches.get(branch, ())
+        last: dict[str, Buildbot] = {}
+        for row in rows:
+            none = Buildbot(name=row.name, online=row.online, commit=None, result=None)
+            last[row.name] = row if row.commit == commit else last.get(row.name, none)
+        return tuple(last.values())
+
+
+class LocalAnnouncements:
+    """The form of the port `Announcements`: files in a folder, and a PEPs repository."""
+
+    def __init__(self, *, folder: Path, peps: Path) -> None:
+        self._folder = folder
+        self._data = ReleaseData(peps)
+
+    def draft(self, *, channel: str, text: str) -> None:
+        """Write a draft; one that was there with other words is kept under another name."""
+        path = self._path(channel)
+        before = self.drafted(channel=channel)
+        if before is not None and before != text:
+            digest = hashlib.sha256(before.encode()).hexdigest()
+            write_whole(path.with_name(f"{channel}-{digest[:8]}.old.md"), before.encode())
+        write_whole(path, text.encode())
+
+    def drafted(self, *, channel: str) -> str | None:
+        """Return the draft for a channel."""
+        path = self._path(channel)
+        return path.read_bytes().decode() if path.exists() else None
+
+    def record_release(self, *, series: str, version: str, day: str) -> None:
+        """Commit a release date to the release data."""
+        self._data.record(series, version, date.fromisoformat(day))
+
+    def recorded_release(self, *, series: str, version: str) -> str | None:
+        """Return the date (ISO) recorded for a version, once it counts as released."""
+        return self._data.day_of(series, version)
+
+    def _path(self, channel: str) -> Path:
+        return self._folder / f"{safe_name(channel)}.md"
+
+
+def _with_rules(state: TrackerState, branch: str, rules: tuple[str, ...]) -> TrackerState:
+    return state.model_copy(update={"rules": {**state.rules, branch: rules}})
+
+
+def _issue(state: TrackerState, number: int) -> Issue:
+    for issue in state.issues:
+        if issue.number == number:
+            return issue
+    raise WorldError(
+        f"the tracker has no open issue #{number}",
+        code="ISSUE_UNKNOWN",
+        remedy="Look for it in the tracker; it may have been closed meanwhile.",
+    )
+
+
+def _relabelled(state: TrackerState, number: int, remove: str, add: str) -> TrackerState:
+    issue = _issue(state, number)
+    if not {remove, add} & set(issue.labels):
+        raise WorldError(
+            f"#{number} has neither the label {remove!r} nor {add!r}: {', '.join(issue.labels)}",
+            code="LABEL_MISSING",
+            remedy="Somebody relabelled it; decide with them what it should be.",
+        )
+    labels = tuple(sorted({*issue.labels} - {remove} | {add}))
+    changed = issue.model_copy(update={"labels": labels})
+    issues = tuple(changed if one is issue else one for one in state.issues)
+    return state.model_copy(update={"issues": issues})

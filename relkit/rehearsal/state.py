@@ -1,0 +1,211 @@
+"""State of a local world: JSON files that survive a kill, their models, and a healthy beginning.
+
+A file is replaced whole, by one that is already on the disk, so that a reader never meets half of
+one. Who reads and then writes holds the lock beside it meanwhile.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import Field, ValidationError
+
+from relkit.adapters.advisories import Advisory, Control, Database
+from relkit.errors import WorldError
+from relkit.values import Buildbot, CommitCheck, Issue, ObjectId, Value
+
+S = TypeVar("S", bound=Value)
+
+GENERATED_FILES_CHECK = "Check if generated files are up to date"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,150}")
+
+
+class TrackerState(Value):
+    """The tracker: open issues, the rules that protect branches, check runs by commit.
+
+    An issue belongs to a series by a label of that name. `complete` False stands for an answer
+    with pages missing. A commit without check runs of its own has the default ones.
+    """
+
+    issues: tuple[Issue, ...] = ()
+    complete: bool = True
+    rules: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    checks: dict[ObjectId, tuple[CommitCheck, ...]] = Field(default_factory=dict)
+    default_checks: tuple[CommitCheck, ...] = ()
+
+
+class BuildbotState(Value):
+    """Finished builds of stable builders, by branch; a later row of a builder is a later build."""
+
+    branches: dict[str, tuple[Buildbot, ...]] = Field(default_factory=dict)
+
+
+class StateFile(Generic[S]):
+    """A JSON file that holds one value."""
+
+    def __init__(self, path: Path, model: type[S]) -> None:
+        self.path = path
+        self._model = model
+
+    def read(self) -> S:
+        """Return the value; raise `WorldError` (``STATE_UNREADABLE``) if there is none."""
+        return read_value(self.path, self._model)
+
+    def write(self, value: S) -> None:
+        """Put a value in place of what is there."""
+        write_value(self.path, value)
+
+    def change(self, edit: Callable[[S], S]) -> None:
+        """Replace the value by what `edit` makes of it, with everybody else waiting."""
+        with locked(self.path):
+            before = self.read()
+            after = edit(before)
+            if after != before:
+                self.write(after)
+
+
+def read_value(path: Path, model: type[S]) -> S:
+    """Return the value in a JSON file; raise `WorldError` (``STATE_UNREADABLE``)."""
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise WorldError(
+            f"{path.name} is not a readable {model.__name__}: {str(error).splitlines()[0]}",
+            code="STATE_UNREADABLE",
+            remedy="Put the world's file back as it was, or begin with a new world.",
+        ) from error
+
+
+def write_value(path: Path, value: Value, *, new: bool = False) -> None:
+    """Write a value as JSON, indented for people."""
+    write_whole(path, value.model_dump_json(indent=2).encode() + b"\n", new=new)
+
+
+def write_whole(path: Path, data: bytes, *, new: bool = False) -> None:
+    """Write a file so that it is there whole and on the disk, or not at all.
+
+    With `new`, a file that is there already is left alone and `FileExistsError` is raised. Raises
+    `WorldError` (``STATE_WRITE``) if it cannot be written.
+    """
+    try:
+        _write_whole(path, data, new=new)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise WorldError(
+            f"{path.name} cannot be written: {error.strerror}",
+            code="STATE_WRITE",
+            remedy="Make room, or see to the rights of the world's folder; then run this again.",
+        ) from error
+
+
+def _write_whole(path: Path, data: bytes, *, new: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            os.link(name, path)
+        else:
+            Path(name).replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock that goes with a file; the end of the process gives it free."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / f".{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def safe_name(text: str) -> str:
+    """Return `text` if it can be a file's name; raise `WorldError` (``BAD_NAME``)."""
+    if NAME.fullmatch(text) is None:
+        raise WorldError(
+            f"{text[:40]!r} cannot name a file of the world",
+            code="BAD_NAME",
+            remedy="Use letters, digits, dots, dashes and plus signs.",
+        )
+    return text
+
+
+# --- a healthy beginning ----------------------------------------------------------------------
+
+
+def seed_tracker(file: Path, *, series: str, branch: str, head: str) -> None:
+    """Write a tracker in which a release of the series can begin.
+
+    Nothing blocks it, two issues are deferred, the branch has its two rules, and everything that
+    ran for `head` is green.
+    """
+    checks = tuple(
+        CommitCheck(name=name, conclusion="success")
+        for name in (GENERATED_FILES_CHECK, "Docs", "Ubuntu", "Windows", "macOS")
+    )
+    state = TrackerState(
+        issues=(
+            _issue(140_001, "Traceback of a nested task group is cut", series),
+            _issue(140_007, "Free-threaded build: slow start of a thread pool", series),
+            Issue(number=139_500, title="Typo in a docstring of shelve", labels=(series, "docs")),
+        ),
+        rules={branch: ("require a pull request", "require green checks")},
+        checks={head: checks},
+        default_checks=checks,
+    )
+    write_value(file, state)
+
+
+def seed_buildbots(file: Path, *, branch: str, head: str) -> None:
+    """Write buildbots that all succeeded for `head`; one of them is offline by now."""
+    names = ("AMD64 Debian", "AMD64 Windows 11", "ARM64 macOS", "AMD64 FreeBSD", "s390x RHEL")
+    rows = tuple(
+        Buildbot(name=name, online=name != names[-1], commit=head, result="success")
+        for name in names
+    )
+    write_value(file, BuildbotState(branches={branch: rows}))
+
+
+def seed_advisories(file: Path, *, date: datetime) -> None:
+    """Write an advisory database of that date (UTC) with the control entry a scan must find."""
+    control = Control(package="relkit-control", version="1.0")
+    advisories = (
+        Advisory(
+            id="RELKIT-CONTROL", package=control.package, below="2", summary="planted for scanners"
+        ),
+        Advisory(
+            id="CVE-2022-24439",
+            package="GitPython",
+            below="3.1.30",
+            summary="a remote's address can run commands",
+        ),
+    )
+    write_value(file, Database(date=date, control=control, advisories=advisories))
+
+
+def _issue(number: int, title: str, series: str) -> Issue:
+    return Issue(number=number, title=title, labels=(series, "deferred-blocker", "type-bug"))

@@ -1,0 +1,298 @@
+"""The world of a rehearsal: made once, beside the records, and opened by each run.
+
+Everything is local: git remotes, keys, servers, people. The making can be killed at any time and
+is gone on with; ``world.json`` is written last and says that the world is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from sigstore.models import ClientTrustConfig
+from sigstore.oidc import IdentityToken
+
+from relkit.adapters.advisories import LocalAdvisories
+from relkit.adapters.editors import Tools, blurb_for
+from relkit.adapters.folders import FolderServer
+from relkit.adapters.git import GitRepository, Identity, SigningKey, make_bare, protect
+from relkit.adapters.git_command import GitCommand
+from relkit.adapters.gpg import GpgSigner, make_throwaway_key
+from relkit.adapters.machine import LocalMachine
+from relkit.adapters.processes import Places, ProcessBuilders
+from relkit.adapters.public import PublicSite
+from relkit.adapters.shelf import Shelf
+from relkit.adapters.signers import LocalSigners
+from relkit.adapters.sigstore import SigstoreSigner, trusted_root, verify_bundle
+from relkit.adapters.website import PythonOrg
+from relkit.build_source import blurb_command
+from relkit.builder import PROGRAMS
+from relkit.errors import RecordError, UsageError
+from relkit.manifest import SITE
+from relkit.policy import Policy
+from relkit.ports import World
+from relkit.rehearsal.ports import (
+    LocalAnnouncements,
+    LocalBuildbots,
+    LocalTracker,
+    RehearsalPeople,
+)
+from relkit.rehearsal.release_data import ReleaseData
+from relkit.rehearsal.sigstore import LoopbackSigstore
+from relkit.rehearsal.site import ORIGIN_HEADER, Site
+from relkit.rehearsal.site_admin import enter_page_text
+from relkit.rehearsal.standins import STANDINS
+from relkit.rehearsal.state import (
+    locked,
+    read_value,
+    seed_advisories,
+    seed_buildbots,
+    seed_tracker,
+    write_value,
+    write_whole,
+)
+from relkit.rehearsal.tree import make_repository
+from relkit.release import Release
+from relkit.values import Companion, Person, Value
+from relkit.worlds import WorldFile
+
+MANAGER = "release-manager"
+TOOLS = Path(sys.prefix) / "share" / "relkit"
+"""Where `make env` installs each version of blurb."""
+
+
+class Made(Value):
+    """What ``world.json`` says: the world is whole, and this is where its source came from."""
+
+    id: str
+    branch: str
+    source: str
+    head: str
+
+
+def open_rehearsal(
+    file: WorldFile, digest: str, record: Path, release: Release, repository: str = ""
+) -> tuple[World, Callable[[], None]]:
+    """Open the world beside `record`, made if it is not there; return it and how to close it.
+
+    `repository` is the source of upstream, a path; empty: a generated tree. It counts only when
+    the world is made. Raises `UsageError`, `RecordError` (``WORLD_SOURCE``), `WorldError`.
+    """
+    state = record.parent / file.state
+    if (opened := os.environ.get("GIT_DIR")) is not None:
+        raise UsageError(
+            f"GIT_DIR is set to {opened}: git would work on another repository",
+            code="ENV_GIT",
+            remedy="Unset GIT_DIR, then run this again.",
+        )
+    with locked(state / "world"):
+        made = _made(state, file, release, repository)
+    with ExitStack() as stack:
+        world = _wired(stack, state, file, digest, made, release)
+        return world, stack.pop_all().close
+
+
+@contextmanager
+def serve(records: Path, state: str = "world") -> Iterator[str]:
+    """Serve the website of a rehearsal; yield its address."""
+    folder = records / state
+    if not (folder / "world.json").exists():
+        raise UsageError(
+            f"{records.name} holds no rehearsal",
+            code="NO_WORLD",
+            remedy="Make one: relkit rehearse 3.15.0a1.",
+        )
+    with _site(folder) as site:
+        yield f"{site.url}downloads/"
+
+
+# --- making ---------------------------------------------------------------------------------------
+
+
+def _made(state: Path, file: WorldFile, release: Release, repository: str) -> Made:
+    """Make what is missing of the world; every part is whole or not there."""
+    marker = state / "world.json"
+    if marker.exists():
+        made = read_value(marker, Made)
+        _require_source(made, release, repository)
+        return made
+    upstream, branch = state / "upstream.git", release.branch
+    if repository:
+        make_bare(Path(repository).expanduser().resolve(), branch, upstream)
+    else:
+        make_repository(upstream, release.version)
+    protect(upstream)
+    make_bare(upstream, branch, state / "fork.git")
+    make_throwaway_key(state / "gnupg", file.people[MANAGER].name, file.manager_email)
+    LoopbackSigstore(state / "sigstore")
+    ReleaseData(state / "peps.git").create(release.version, release.day)
+    head = _head(upstream, branch)
+    series = release.version.series
+    seed_tracker(state / "tracker.json", series=series, branch=branch, head=head)
+    seed_buildbots(state / "buildbots.json", branch=branch, head=head)
+    seed_advisories(state / "advisories.json", date=datetime.now(UTC).replace(microsecond=0))
+    made = Made(id=secrets.token_hex(8), branch=branch, source=repository, head=head)
+    write_value(marker, made)
+    return made
+
+
+def _require_source(made: Made, release: Release, repository: str) -> None:
+    if (made.branch, repository or made.source) != (release.branch, made.source):
+        raise RecordError(
+            f"the world beside these records was made from {made.source or 'a generated tree'}, "
+            f"branch {made.branch}; asked is {repository or 'a generated tree'}, {release.branch}",
+            code="WORLD_SOURCE",
+            remedy="Use another records folder for another source.",
+        )
+
+
+def _head(bare: Path, branch: str) -> str:
+    return GitCommand(bare).line("rev-parse", "--verify", f"refs/heads/{branch}")
+
+
+# --- wiring ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _site(state: Path) -> Iterator[Site]:
+    servers = state / "servers"
+    with Site(state / "site.sqlite", servers / "public", servers / "docs") as site:
+        write_whole(state / "site.url", site.url.encode())
+        yield site
+
+
+def _wired(
+    stack: ExitStack, state: Path, file: WorldFile, digest: str, made: Made, release: Release
+) -> World:
+    """Start the servers and put an adapter on each part of the state."""
+    version = str(release.version)
+    site = stack.enter_context(_site(state))
+    sigstore = stack.enter_context(LoopbackSigstore(state / "sigstore"))
+    fingerprint = make_throwaway_key(state / "gnupg", file.people[MANAGER].name, file.manager_email)
+    gpg = stack.enter_context(GpgSigner(state / "gnupg", fingerprint))
+    policy = _policy(file, fingerprint, sigstore.issuer)
+    blurb = TOOLS / f"blurb-{blurb_for(version)}"
+    artifacts, builds = state / "artifacts" / version, state / "builds"
+    signer = SigstoreSigner(
+        trust_config=lambda: ClientTrustConfig.from_json(sigstore.trust_config()),
+        identity=policy.sigstore_identity,
+        issuer=policy.sigstore_issuer,
+        token=lambda: IdentityToken(sigstore.mint(policy.sigstore_identity)),
+    )
+    stack.callback(signer.close)
+    clock = SystemClock()
+    drafts = LocalAnnouncements(folder=state / "drafts" / version, peps=state / "peps.git")
+    places = Places(state / "fork.git", artifacts, blurb, state / "site.url")
+    return World(
+        name=file.name,
+        rehearsal=True,
+        digest=digest,
+        policy=policy,
+        nonce=hashlib.sha256(f"{made.id} {version}".encode()).hexdigest()[:16],
+        repo=_repository(state, file, gpg, release, blurb),
+        tracker=LocalTracker(file=state / "tracker.json", upstream=state / "upstream.git"),
+        buildbots=LocalBuildbots(file=state / "buildbots.json"),
+        builders=ProcessBuilders(builds, places, {**PROGRAMS, **STANDINS}),
+        artifacts=Shelf(artifacts, builds),
+        signers=LocalSigners(
+            folder=artifacts,
+            sigstore=signer,
+            gpg=gpg if release.uses_gpg else None,
+            identity=policy.sigstore_identity,
+            issuer=policy.sigstore_issuer,
+            fingerprint=fingerprint,
+        ),
+        downloads=FolderServer(
+            staging=state / "servers" / "staging",
+            public=state / "servers" / "public",
+            source=artifacts,
+        ),
+        website=PythonOrg(site.url, v2_token=lambda: site.v2_token, v1_key=lambda: site.v1_key),
+        public=PublicSite(
+            site.url,
+            verify=partial(_verify, sigstore.trusted_root(), gpg),
+            origin_headers={ORIGIN_HEADER: "1"},
+        ),
+        announcements=drafts,
+        people=RehearsalPeople(
+            folder=state,
+            roster=policy.people,
+            automatic=tuple(role for role, one in file.people.items() if one.played),
+            hooks={"web-editor": partial(_fill_page, site, drafts, release)},
+        ),
+        advisories=LocalAdvisories(file=state / "advisories.json", clock=clock),
+        machine=LocalMachine(folder=state, blurb=blurb),
+        clock=clock,
+        site_url=SITE,
+        patience_seconds=file.patience_seconds,
+        tests=file.tests,
+    )
+
+
+def _policy(file: WorldFile, fingerprint: str, issuer: str) -> Policy:
+    people = tuple(
+        Person(name=one.name, role=role, time_zone=one.time_zone)
+        for role, one in file.people.items()
+    )
+    return Policy(
+        people=people,
+        gates=file.gates,
+        waivers=file.waivers,
+        sigstore_identity=file.manager_email,
+        sigstore_issuer=issuer,
+        gpg_fingerprint=fingerprint,
+    )
+
+
+def _repository(
+    state: Path, file: WorldFile, gpg: GpgSigner, release: Release, blurb: Path
+) -> GitRepository:
+    return GitRepository(
+        clone=state / "clone" / str(release.version),
+        remotes={"upstream": str(state / "upstream.git"), "fork": str(state / "fork.git")},
+        identity=Identity(file.people[MANAGER].name, file.manager_email),
+        signing=SigningKey(gpg.homedir, gpg.fingerprint),
+        tools=Tools(
+            python=sys.executable,
+            blurb=tuple(blurb_command(blurb)),
+            docs_environments=state / "docs-environments",
+            logs=state / "logs" / str(release.version),
+        ),
+    )
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def now(self) -> datetime:
+        """Return the present time, UTC, whole seconds."""
+        return datetime.now(UTC).replace(microsecond=0)
+
+
+def _verify(root: str, gpg: GpgSigner, file: Path, signature: Path, stated: Companion) -> None:
+    """Verify a downloaded signature as the policy has it."""
+    if stated.scheme == "gpg":
+        gpg.verify(file, signature, fingerprint=stated.identity)
+        return
+    verify_bundle(
+        trusted_root(root),
+        signature.read_bytes(),
+        sha256=stated.subject.sha256,
+        identity=stated.identity,
+        issuer=stated.issuer,
+    )
+
+
+def _fill_page(
+    site: Site, drafts: LocalAnnouncements, release: Release, _subject: str, _text: str
+) -> None:
+    """Do what the web editor does: put the draft text into the page, through the site's form."""
+    text = drafts.drafted(channel="page") or ""
+    enter_page_text(url=site.url, token=site.v2_token, slug=release.slug, text=text)

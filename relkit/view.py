@@ -1,0 +1,209 @@
+"""What people see of a run, each thing twice: as plain text for the archive and as HTML.
+
+Both say the same, in words, without scripts or anything loaded from elsewhere. Tables are made by
+pandas and never cut.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from relkit import ledger as log
+from relkit.ledger import Record
+from relkit.run import History, Proposal
+from relkit.step import ActionData, EvidenceData, PlanData, Step
+
+STATES = {
+    "pending": "waits for steps before it",
+    "ready": "can be run",
+    "decide": "waits for a decision",
+    "waiting": "waits for others",
+    "begun": "begun, not finished",
+    "complete": "complete",
+}
+VERDICTS = {"pass": "ok", "warning": "WARNING", "fail": "FAILED", "unknown": "UNKNOWN"}
+CELL = "text-align:left;vertical-align:top;overflow-wrap:anywhere;white-space:pre-wrap"
+
+
+@dataclass(frozen=True)
+class View:
+    """One thing to show, in both forms."""
+
+    text: str
+    html: str
+
+    @classmethod
+    def of(cls, parts: Iterable[View]) -> View:
+        """Put parts below each other."""
+        every = tuple(part for part in parts if part.text or part.html)
+        return cls("\n\n".join(one.text for one in every), "\n".join(one.html for one in every))
+
+    def bundle(self) -> dict[str, str]:
+        """Return the forms by media type, for IPython's display."""
+        return {"text/plain": self.text, "text/html": self.html}
+
+
+def line(text: str, *, strong: bool = False) -> View:
+    """Return a line of text."""
+    escaped = html.escape(text)
+    return View(text, f"<p><b>{escaped}</b></p>" if strong else f"<p>{escaped}</p>")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> View:
+    """Return a table; nothing if it has no rows."""
+    if not rows:
+        return View("", "")
+    words = [[str(value) for value in row] for row in rows]
+    frame = pd.DataFrame(words, columns=list(columns))
+    with pd.option_context("display.max_colwidth", None):
+        marked = frame.to_html(index=False, border=0, escape=True, classes="relkit")
+    text = "\n".join("  ".join(row).rstrip() for row in _padded([list(columns), *words]))
+    return View(
+        text, marked.replace("<th>", f'<th style="{CELL}">').replace("<td>", f'<td style="{CELL}">')
+    )
+
+
+def _padded(rows: list[list[str]], widest: int = 70) -> list[list[str]]:
+    widths = [
+        max(len(row[n]) for row in rows if len(row[n]) <= widest) for n in range(len(rows[0]))
+    ]
+    return [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+
+
+def details(title: str, text: str) -> View:
+    """Return a long text under a heading that unfolds."""
+    folded = (
+        f"<details><summary>{html.escape(title)}</summary><pre>{html.escape(text)}</pre></details>"
+    )
+    return View(f"{title}\n{text}", folded)
+
+
+def opened(history: History) -> View:
+    """Return what the run was opened with, and how far it is."""
+    now = history.inputs
+    done = sum(history.status(name) == "complete" for name in history.steps)
+    banner = "REHEARSAL: everything here is local; no release of Python is made" * now.rehearsal
+    rows = [
+        ("release", f"Python {now.version} ({now.kind}), tag {history.release.tag}"),
+        ("dated", f"{now.time:%Y-%m-%d %H:%M} UTC"),
+        ("branch", history.release.branch),
+        ("world", f"{now.world}, digest {now.world_digest}"),
+        ("policy", f"digest {now.policy_digest}"),
+        ("recipe", f"digest {now.steps_digest}, relkit {now.relkit}"),
+        ("ledger", f"{len(history.ledger.records)} records, head {history.ledger.head}"),
+        ("steps", f"{done} of {len(history.steps)} complete, revision {history.ledger.revision}"),
+    ]
+    return View.of([line(banner, strong=True) if banner else View("", ""), table(("", ""), rows)])
+
+
+def status(history: History) -> View:
+    """Return how every step stands."""
+    rows = [
+        (number, step.phase, name, STATES[history.status(name)], step.gate or "")
+        for number, (name, step) in enumerate(history.steps.items(), 1)
+    ]
+    return table(("", "phase", "step", "state", "gate"), rows)
+
+
+def proposal(shown: Proposal) -> View:
+    """Return a plan: checks, evidence, subjects and actions, with its digest."""
+    plan = shown.plan
+    return View.of(
+        [
+            _headline(shown),
+            table(
+                ("check", "found", "verdict"),
+                [(one.name, one.found, _verdict(shown, one.name)) for one in plan.checks],
+            ),
+            *(_evidence(one) for one in plan.evidence),
+            table(
+                ("subject", "bytes", "SHA-256"),
+                [(one.name, one.size, one.sha256) for one in plan.subjects],
+            ),
+            table(
+                ("wait", "from", "state"),
+                [(w.what, w.whom, "there" if w.ready else "awaited") for w in plan.waits],
+            ),
+            _actions(shown),
+        ]
+    )
+
+
+def _headline(shown: Proposal) -> View:
+    state = "complete" if shown.complete else "begun" if shown.progress.plan else "proposed"
+    gate = f", gate {shown.step.gate}" if shown.step.gate else ""
+    return line(f"{shown.step.name}: {state}{gate}, plan {shown.plan.digest}", strong=True)
+
+
+def _verdict(shown: Proposal, name: str) -> str:
+    check = next(one for one in shown.plan.checks if one.name == name)
+    for waiver in shown.progress.waivers:
+        if (waiver.check, waiver.digest) == (name, shown.plan.digest):
+            return f"{VERDICTS[check.verdict]}, WAIVED by {waiver.who}: {waiver.reason}"
+    return VERDICTS[check.verdict]
+
+
+def _evidence(evidence: EvidenceData) -> View:
+    title = f"{evidence.title}: {evidence.lines} lines, SHA-256 {evidence.sha256}"
+    cut = "" if evidence.lines <= len(evidence.excerpt.splitlines()) else "\n… (the beginning)"
+    return details(title, evidence.excerpt + cut)
+
+
+def _actions(shown: Proposal) -> View:
+    rows = [
+        (number, str(action.do), _undo(action), _done(shown, number))
+        for number, action in enumerate(shown.plan.actions)
+    ]
+    return table(("", "action", "way back", "state"), rows)
+
+
+def _undo(action: ActionData) -> str:
+    return f"{action.undo.port}.{action.undo.method}" if action.undo else action.undo_note
+
+
+def _done(shown: Proposal, number: int) -> str:
+    record = shown.progress.done.get(number)
+    if record is None:
+        return "begun" if number in shown.progress.started else "to do"
+    assert isinstance(record.entry, log.Done)  # noqa: S101 (for the type checker)
+    how = "found done" if record.entry.found else "done"
+    return f"{how} at {record.at:%H:%M:%S} (#{record.number}): {record.entry.evidence}"
+
+
+def decisions(step: Step[Any], records: Iterable[Record], plan: PlanData | None) -> View:
+    """Return a gate's requests and decisions; `plan` is the one they must be about."""
+    rows = []
+    for record in records:
+        entry = record.entry
+        if not isinstance(entry, log.Asked | log.Decided | log.Waived):
+            continue
+        stale = "" if plan is None or entry.digest == plan.digest else " (of another plan)"
+        rows.append((f"{record.at:%Y-%m-%d %H:%M:%S}", record.number, f"{_said(entry)}{stale}"))
+    shown = table(("at (UTC)", "record", f"gate {step.gate}"), rows)
+    return shown if rows else line(f"GATE {step.gate}: nobody has decided yet")
+
+
+def _said(entry: log.Asked | log.Decided | log.Waived) -> str:
+    match entry:
+        case log.Asked(roles=roles, digest=digest):
+            return f"{' and '.join(roles)} asked about plan {digest}"
+        case log.Decided(who=who, role=role, verdict=verdict, reason=reason):
+            word = "APPROVED" if verdict == "approve" else "REJECTED"
+            return f"{word} by {who} ({role}): {reason}"
+        case log.Waived(check=check, who=who, reason=reason):
+            return f"WAIVED by {who}: {check}: {reason}"
+
+
+def records(progress_records: Iterable[Record]) -> View:
+    """Return ledger records as a table, without the plans they carry."""
+    rows = []
+    for record in progress_records:
+        fields = record.entry.model_dump(mode="json", exclude={"event", "step", "plan"})
+        words = ", ".join(f"{name} {value}" for name, value in fields.items() if value != {})
+        rows.append((f"{record.at:%Y-%m-%d %H:%M:%S}", record.number, record.entry.event, words))
+    return table(("at (UTC)", "record", "event", ""), rows)

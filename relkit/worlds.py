@@ -1,0 +1,82 @@
+"""The description of a world: one validated TOML file without secrets, and how it is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from relkit.errors import UsageError
+from relkit.ports import World
+from relkit.release import Release
+from relkit.values import Value
+
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,60}$")]
+
+
+class Role(Value):
+    """A person in a role; `played` says that the rehearsal answers for this person."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    time_zone: str = "UTC"
+    played: bool = False
+
+
+class WorldFile(Value):
+    """A world as its file describes it.
+
+    `state` is a folder beside the records. `gates` maps each gate to the roles that must
+    approve; `tests` is the selection run from the unpacked tarball.
+    """
+
+    name: Word
+    form: Literal["rehearsal"]
+    state: Word = "world"
+    patience_seconds: Annotated[float, Field(ge=0, le=86_400)]
+    tests: Annotated[tuple[Word, ...], Field(min_length=1)]
+    people: dict[Word, Role]
+    gates: dict[Word, Annotated[tuple[Word, ...], Field(min_length=1)]]
+    waivers: tuple[Word, ...]
+    manager_email: Annotated[str, Field(pattern=r"^[^@\s]{1,60}@[^@\s]{1,60}$")]
+
+
+def read_world_file(path: Path) -> tuple[WorldFile, str]:
+    """Return a world file and its SHA-256; raise `UsageError` (``WORLD_FILE``)."""
+    try:
+        data = path.read_bytes()
+        file = WorldFile.model_validate(tomllib.loads(data.decode()))
+    except (OSError, ValueError, ValidationError) as error:
+        raise UsageError(
+            f"{path.name} does not describe a world: {_first_line(error)}",
+            code="WORLD_FILE",
+            remedy="Take worlds/rehearsal.toml as the example.",
+        ) from error
+    strangers = {role for roles in file.gates.values() for role in roles} - set(file.people)
+    if strangers or "release-manager" not in file.people:
+        raise UsageError(
+            f"{path.name}: nobody is {', '.join(strangers) or 'release-manager'}",
+            code="WORLD_FILE",
+            remedy="Name a person for each role that a gate asks.",
+        )
+    return file, hashlib.sha256(data).hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error).splitlines()[0]
+
+
+def open_world(
+    path: Path, record: Path, release: Release, repository: str = ""
+) -> tuple[World, Callable[[], None]]:
+    """Open the world a file describes, for one release; return it and how to close it."""
+    from relkit.rehearsal.world import open_rehearsal  # noqa: PLC0415 (only the form that is used)
+
+    file, digest = read_world_file(path)
+    return open_rehearsal(file, digest, record, release, repository)

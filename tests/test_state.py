@@ -1,0 +1,437 @@
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relkit.errors import WorldError
+from relkit.ports import Announcements, Buildbots, People, Tracker
+from relkit.rehearsal.people import RehearsalPeople, answer
+from relkit.rehearsal.ports import LocalAnnouncements, LocalBuildbots, LocalTracker
+from relkit.rehearsal.release_data import (
+    ReleaseData,
+    expected_releases,
+    mark_released,
+    released,
+)
+from relkit.rehearsal.state import (
+    GENERATED_FILES_CHECK,
+    BuildbotState,
+    StateFile,
+    TrackerState,
+    read_value,
+    seed_buildbots,
+    seed_tracker,
+    write_value,
+    write_whole,
+)
+from relkit.release import Version
+from relkit.values import Answer, Buildbot, Issue, Person, Protection, Request, digest_of
+
+HEAD, OTHER = "a" * 40, "b" * 40
+MANAGER = Person(name="Rae", role="release-manager", time_zone="UTC")
+EXPERT = Person(name="Wim", role="windows-expert", time_zone="Europe/Oslo")
+RULES = ("require a pull request", "require green checks")
+ALPHA = Version.parse("3.15.0a1")
+
+
+def tracker(folder: Path) -> LocalTracker:
+    seed_tracker(folder / "tracker.json", series="3.15", branch="main", head=HEAD)
+    (folder / "upstream.git").mkdir(exist_ok=True)
+    return LocalTracker(file=folder / "tracker.json", upstream=folder / "upstream.git")
+
+
+def people(folder: Path, *automatic: str) -> RehearsalPeople:
+    return RehearsalPeople(folder=folder, roster=(MANAGER, EXPERT), automatic=automatic)
+
+
+def request(**changes: object) -> Request:
+    plan = {"step": "publish", "subjects": ["é"], "n": 1}
+    fields = {
+        "release": "3.15.0a1",
+        "revision": 1,
+        "step": "publish",
+        "nonce": "n1",
+        "plan": plan,
+        "digest": digest_of(plan),
+        "roles": ("release-manager", "windows-expert"),
+    }
+    return Request.model_validate(fields | changes)
+
+
+def approval(asked: Request, **changes: str) -> Answer:
+    fields = {
+        "step": asked.step,
+        "digest": asked.digest,
+        "nonce": asked.nonce,
+        "who": "Wim",
+        "role": "windows-expert",
+        "verdict": "approve",
+        "reason": "installed it",
+    }
+    return Answer.model_validate(fields | changes)
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+def test_a_file_is_replaced_whole_and_nothing_else_stays(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a", b"one")
+    write_whole(tmp_path / "a", b"two")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"two"
+
+
+def test_a_write_that_fails_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    write_whole(tmp_path / "a", b"one")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(WorldError, match="STATE_WRITE: a cannot be written: No space left"):
+        write_whole(tmp_path / "a", b"two")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"one"
+
+
+def test_a_new_file_never_replaces_another(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a", b"one", new=True)
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "a", b"two", new=True)
+    assert (tmp_path / "a").read_bytes() == b"one"
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"issues": 3}', '{"unknown": []}', "\0"])
+def test_what_is_no_state_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "tracker.json").write_text(text)
+    with pytest.raises(WorldError, match=r"STATE_UNREADABLE: tracker\.json"):
+        read_value(tmp_path / "tracker.json", TrackerState)
+
+
+def test_changes_made_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.json"
+    write_value(path, TrackerState())
+
+    def add(number: int) -> None:
+        issue = Issue(number=number, title="x", labels=())
+        StateFile(path, TrackerState).change(
+            lambda state: state.model_copy(update={"issues": (*state.issues, issue)})
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(40)))
+    state = read_value(path, TrackerState)
+    assert sorted(issue.number for issue in state.issues) == list(range(40))
+
+
+# --- tracker and buildbots --------------------------------------------------------------------
+
+
+def test_a_seeded_tracker_lets_a_release_begin(tmp_path: Path) -> None:
+    port: Tracker = tracker(tmp_path)
+    assert port.blockers(series="3.15", label="release-blocker").items == ()
+    deferred = port.blockers(series="3.15", label="deferred-blocker")
+    assert deferred.complete
+    assert len(deferred.items) == 2
+    assert port.blockers(series="3.14", label="deferred-blocker").items == ()
+    assert port.protection(branch="main") == Protection(locked=False, rules=RULES)
+    runs = {run.name: run.conclusion for run in port.commit_checks(commit=HEAD)}
+    assert runs[GENERATED_FILES_CHECK] == "success"
+    assert set(runs.values()) == {"success"}
+
+
+def test_a_locked_branch_has_a_marker_until_it_is_unlocked(tmp_path: Path) -> None:
+    port = tracker(tmp_path)
+    marker = tmp_path / "upstream.git/relkit-locked/main"
+    for _ in range(2):
+        port.set_protection(branch="main", protection=Protection(locked=True, rules=RULES))
+        assert port.protection(branch="main") == Protection(locked=True, rules=RULES)
+        assert marker.exists()
+    assert not port.protection(branch="3.14").locked
+    for _ in range(2):
+        port.set_protection(branch="main", protection=Protection(locked=False, rules=RULES[:1]))
+        assert port.protection(branch="main") == Protection(locked=False, rules=RULES[:1])
+        assert not marker.exists()
+
+
+def test_a_kill_while_unlocking_leaves_the_branch_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_path: Path) -> None:
+        raise KeyboardInterrupt
+
+    port = tracker(tmp_path)
+    port.set_protection(branch="main", protection=Protection(locked=True, rules=()))
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        port.set_protection(branch="main", protection=Protection(locked=False, rules=RULES))
+    assert port.protection(branch="main").locked
+
+
+@pytest.mark.parametrize("branch", ["../main", "a/b", "", ".git"])
+def test_a_branch_cannot_lead_out_of_the_markers(tmp_path: Path, branch: str) -> None:
+    with pytest.raises(WorldError, match="BAD_NAME"):
+        tracker(tmp_path).protection(branch=branch)
+
+
+def test_relabelling_twice_is_relabelling_once(tmp_path: Path) -> None:
+    port = tracker(tmp_path)
+    for _ in range(2):
+        port.relabel(number=140_001, remove="deferred-blocker", add="release-blocker")
+        assert port.labels(number=140_001) == ("3.15", "release-blocker", "type-bug")
+    assert port.blockers(series="3.15", label="release-blocker").items[0].number == 140_001
+
+
+def test_an_issue_without_either_label_is_not_relabelled(tmp_path: Path) -> None:
+    with pytest.raises(WorldError, match="LABEL_MISSING: #139500 has neither"):
+        tracker(tmp_path).relabel(number=139_500, remove="deferred-blocker", add="x")
+    with pytest.raises(WorldError, match="ISSUE_UNKNOWN"):
+        tracker(tmp_path).labels(number=1)
+
+
+def test_seeded_buildbots_are_green_for_the_head_and_know_no_other_commit(tmp_path: Path) -> None:
+    seed_buildbots(tmp_path / "b.json", branch="main", head=HEAD)
+    port: Buildbots = LocalBuildbots(file=tmp_path / "b.json")
+    bots = port.stable(branch="main", commit=HEAD)
+    assert {bot.result for bot in bots} == {"success"}
+    assert [bot.online for bot in bots].count(False) == 1
+    assert {(bot.commit, bot.result) for bot in port.stable(branch="main", commit=OTHER)} == {
+        (None, None)
+    }
+    assert port.stable(branch="3.14", commit=HEAD) == ()
+
+
+def test_the_last_finished_build_of_a_commit_counts(tmp_path: Path) -> None:
+    seed_buildbots(tmp_path / "b.json", branch="main", head=HEAD)
+    state = StateFile(tmp_path / "b.json", BuildbotState)
+    rows = (
+        *state.read().branches["main"],
+        Buildbot(name="AMD64 Debian", online=True, commit=HEAD, result="failure"),
+        Buildbot(name="AMD64 Debian", online=True, commit=OTHER, result="success"),
+    )
+    state.write(BuildbotState(branches={"main": rows}))
+    first = LocalBuildbots(file=tmp_path / "b.json").stable(branch="main", commit=HEAD)[0]
+    assert (first.commit, first.result) == (HEAD, "failure")
+
+
+def _git(repository: Path, *command: str) -> str:
+    done = subprocess.run(
+        ["git", f"--git-dir={repository}", *command], capture_output=True, check=True, text=True
+    )
+    return done.stdout
+
+
+# --- announcements ----------------------------------------------------------------------------
+
+
+def announcements(folder: Path) -> LocalAnnouncements:
+    ReleaseData(folder / "peps.git").create(ALPHA, date(2026, 5, 5))
+    return LocalAnnouncements(folder=folder / "drafts/3.15.0a1", peps=folder / "peps.git")
+
+
+def test_a_draft_is_read_as_it_was_written_and_an_edited_one_is_kept(tmp_path: Path) -> None:
+    port: Announcements = announcements(tmp_path)
+    assert port.drafted(channel="blog") is None
+    port.draft(channel="blog", text="Python\r\nis ïn\n")
+    port.draft(channel="blog", text="Python\r\nis ïn\n")
+    assert port.drafted(channel="blog") == "Python\r\nis ïn\n"
+    (tmp_path / "drafts/3.15.0a1/blog.md").write_text("the manager's words")
+    port.draft(channel="blog", text="new")
+    assert port.drafted(channel="blog") == "new"
+    [old] = (tmp_path / "drafts/3.15.0a1").glob("*.old.md")
+    assert old.read_text() == "the manager's words"
+
+
+def test_a_release_is_recorded_once_as_a_commit_that_no_clock_has_a_part_in(
+    tmp_path: Path,
+) -> None:
+    heads = []
+    for name in ("one", "two"):
+        port = announcements(tmp_path / name)
+        announcements(tmp_path / name)
+        assert port.recorded_release(series="3.15", version="3.15.0a1") is None
+        for _ in range(2):
+            port.record_release(series="3.15", version="3.15.0a1", day="2026-05-06")
+            assert port.recorded_release(series="3.15", version="3.15.0a1") == "2026-05-06"
+        heads.append(_git(tmp_path / name / "peps.git", "log", "--format=%H %s", "main"))
+    assert heads[0] == heads[1]
+    assert [line.split(" ", 1)[1] for line in heads[0].splitlines()] == [
+        "Python 3.15.0a1 is released",
+        "Expect releases",
+    ]
+
+
+def test_recording_changes_two_lines_of_the_data(tmp_path: Path) -> None:
+    port = announcements(tmp_path)
+    port.record_release(series="3.15", version="3.15.0a1", day="2026-05-06")
+    diff = _git(tmp_path / "peps.git", "diff", "--unified=0", "main~", "main").splitlines()
+    assert [line for line in diff if line[0] in "+-" and line[:3] not in {"+++", "---"}] == [
+        '-state = "expected"',
+        "-date = 2026-05-05",
+        '+state = "actual"',
+        "+date = 2026-05-06",
+    ]
+
+
+def test_releases_before_the_version_count_as_made() -> None:
+    text = expected_releases(Version.parse("3.13.0a6"), date(2024, 4, 9))
+    assert released(text, "3.13", "3.13.0 alpha 5") == date(2024, 3, 12)
+    assert released(text, "3.13", "3.13.0 alpha 6") is None
+    assert len(tomllib.loads(text)["release"]["3.13"]) == 14
+
+
+def test_data_of_another_form_is_refused_and_stays(tmp_path: Path) -> None:
+    port = announcements(tmp_path)
+    head = _git(tmp_path / "peps.git", "rev-parse", "main")
+    data = ReleaseData(tmp_path / "peps.git")
+    inline = '[release]\n"3.15" = [{stage = "3.15.0 alpha 1", state = "expected"}]\n'
+    data._commit(inline, "inline", date(2026, 5, 5), head.strip())
+    with pytest.raises(WorldError, match="RELEASE_DATA"):
+        port.record_release(series="3.15", version="3.15.0a1", day="2026-05-06")
+    assert port.recorded_release(series="3.15", version="3.15.0a1") is None
+
+
+stages = st.lists(st.integers(0, 99).map("3.15.0 stage {}".format), unique=True, max_size=6)
+
+
+@given(stages=stages, added=st.sampled_from(["3.15.0 stage 0", "3.15.0 stage 1", "new"]))
+def test_marking_a_release_leaves_all_others_alone(stages: list[str], added: str) -> None:
+    text = "# a comment\n" + "\n".join(
+        f'[[release."{series}"]]\nstage = "{stage}"\nstate = "expected"\ndate = 2026-01-0{n}\n'
+        for n, series in enumerate(("3.14", "3.15"), start=1)
+        for stage in stages
+    )
+    marked = mark_released(text, "3.15", added, date(2027, 1, 1))
+    assert marked.startswith("# a comment\n")
+    assert released(marked, "3.15", added) == date(2027, 1, 1)
+    before, after = (tomllib.loads(one).get("release", {}) for one in (text, marked))
+    assert after.get("3.14") == before.get("3.14")
+    assert [one for one in after["3.15"] if one["stage"] != added] == [
+        one for one in before.get("3.15", []) if one["stage"] != added
+    ]
+
+
+# --- people -----------------------------------------------------------------------------------
+
+
+def test_a_message_is_sent_once(tmp_path: Path) -> None:
+    did: list[str] = []
+    hooks = {"windows-expert": lambda subject, text: did.append(f"{subject}: {text}")}
+    port: People = RehearsalPeople(folder=tmp_path, roster=(EXPERT,), hooks=hooks)
+    send = partial(port.tell, nonce="n1-notice", subject="tag", text="v1")
+    assert not port.told(nonce="n1-notice")
+    for _ in range(2):
+        send(roles=("windows-expert", "docs-expert"))
+    assert port.told(nonce="n1-notice")
+    assert did == ["tag: v1"]
+    with pytest.raises(WorldError, match="SENT_DIFFERENTLY"):
+        send(roles=())
+
+
+def test_a_person_killed_before_acting_acts_when_told_again(tmp_path: Path) -> None:
+    def killed(_subject: str, _text: str) -> None:
+        raise KeyboardInterrupt
+
+    first = RehearsalPeople(folder=tmp_path, roster=(), hooks={"web-editor": killed})
+    with pytest.raises(KeyboardInterrupt):
+        first.tell(nonce="n", subject="s", text="t", roles=("web-editor",))
+    assert not people(tmp_path).told(nonce="n")
+
+
+def test_automatic_people_answer_once_and_the_others_are_waited_for(tmp_path: Path) -> None:
+    asked = request()
+    for _ in range(2):
+        people(tmp_path, "windows-expert").ask(request=asked)
+    [given] = people(tmp_path).answers(digest=asked.digest)
+    assert given == approval(asked, reason="looked at in a rehearsal")
+    assert people(tmp_path).answers(digest="0" * 64) == ()
+
+
+def test_an_automatic_person_rejects_a_plan_with_another_digest(tmp_path: Path) -> None:
+    asked = request(digest="0" * 64)
+    people(tmp_path, "windows-expert").ask(request=asked)
+    [given] = people(tmp_path).answers(digest=asked.digest)
+    assert given.verdict == "reject"
+
+
+def test_decisions_are_added_in_the_order_they_came(tmp_path: Path) -> None:
+    asked = request()
+    port = people(tmp_path)
+    port.ask(request=asked)
+    file = tmp_path / "requests" / f"{asked.digest}.json"
+    answer(file, "Wim", "windows-expert", "reject", "does not start")
+    answer(file, "Wim", "windows-expert", "reject", "does not start")
+    answer(file, "Rae", "release-manager", "approve", "read it")
+    answer(file, "Wim", "windows-expert", "approve", "starts now")
+    verdicts = [(one.who, one.verdict) for one in port.answers(digest=asked.digest)]
+    assert verdicts == [("Wim", "reject"), ("Rae", "approve"), ("Wim", "approve")]
+
+
+def test_nobody_answers_in_a_role_that_is_not_asked(tmp_path: Path) -> None:
+    asked = request(roles=("windows-expert",))
+    people(tmp_path).ask(request=asked)
+    file = tmp_path / "requests" / f"{asked.digest}.json"
+    with pytest.raises(WorldError, match="NOT_ASKED: publish asks windows-expert"):
+        answer(file, "Rae", "release-manager", "approve", "me too")
+    with pytest.raises(WorldError, match="STATE_UNREADABLE"):
+        answer(tmp_path / "requests/none.json", "Rae", "release-manager", "approve", "x")
+
+
+def test_an_altered_plan_is_not_approved(tmp_path: Path) -> None:
+    asked = request()
+    people(tmp_path).ask(request=asked)
+    file = tmp_path / "requests" / f"{asked.digest}.json"
+    write_value(file, request(plan={"step": "publish", "subjects": ["evil"]}))
+    with pytest.raises(WorldError, match="REQUEST_ALTERED"):
+        answer(file, "Wim", "windows-expert", "approve", "looks fine")
+    with pytest.raises(WorldError, match="SENT_DIFFERENTLY"):
+        people(tmp_path).ask(request=asked)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"who": "Mallory"},
+        {"role": "release-manager"},
+        {"nonce": "n2"},
+        {"digest": "0" * 64},
+        {"step": "push"},
+        {"role": "docs-expert"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_foreign_answer_is_refused(tmp_path: Path, changes: dict[str, str]) -> None:
+    asked = request()
+    people(tmp_path).ask(request=asked)
+    name = f"{asked.digest}.0001.windows-expert.json"
+    write_value(tmp_path / "requests" / name, approval(asked, **changes))
+    with pytest.raises(WorldError, match="ANSWER_INVALID"):
+        people(tmp_path).answers(digest=asked.digest)
+
+
+def test_a_broken_answer_is_refused(tmp_path: Path) -> None:
+    asked = request()
+    people(tmp_path).ask(request=asked)
+    (tmp_path / "requests" / f"{asked.digest}.0001.windows-expert.json").write_text("{")
+    with pytest.raises(WorldError, match="ANSWER_INVALID"):
+        people(tmp_path).answers(digest=asked.digest)
+
+
+def test_answers_given_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    asked = request()
+    people(tmp_path).ask(request=asked)
+    file = tmp_path / "requests" / f"{asked.digest}.json"
+    with ThreadPoolExecutor(8) as pool:
+        given = (f"reason {number}" for number in range(20))
+        list(pool.map(partial(answer, file, "Wim", "windows-expert", "approve"), given))
+    reasons = {one.reason for one in people(tmp_path).answers(digest=asked.digest)}
+    assert len(reasons) == 20

@@ -1,0 +1,326 @@
+"""A toy release in a toy world: what the engine needs, and nothing else.
+
+The outside is a folder of JSON files, so that it outlives a process that is killed. Each counts how
+often something was done to it: in an equal world nothing was done twice. What the planning
+functions read of it (the knobs of `Box`) is turned by the tests, as others turn it in a release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from relkit.policy import Policy
+from relkit.ports import World
+from relkit.release import Release
+from relkit.run import Run
+from relkit.step import Action, Check, Evidence, Expect, Plan, Result, Results, Wait, step
+from relkit.values import Answer, Artifact, Person, Request, Value
+
+NOW = datetime(2026, 5, 5, 12, tzinfo=UTC)
+RELEASE = Release.parse("3.15.0a1", "alpha", "2026-05-05")
+ORDER = ("look", "paint", "hang", "bake", "send")
+POLICY = Policy(
+    people=(
+        Person(name="Rika", role="release-manager", time_zone="UTC"),
+        Person(name="Elif", role="expert", time_zone="UTC"),
+        Person(name="Emil", role="expert", time_zone="UTC"),
+    ),
+    gates={"hanging": ("release-manager", "expert")},
+    waivers=("release-manager",),
+    sigstore_identity="rika@example.org",
+    sigstore_issuer="https://accounts.example.org",
+    gpg_fingerprint="A" * 40,
+)
+
+
+def _nothing() -> None:
+    """Do nothing; a test that kills puts something else in its place."""
+
+
+class Outside:
+    """A system outside, kept in one JSON file; `moment` is called before and after a change."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.moment: Callable[[], None] = _nothing
+
+    def read(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        return found
+
+    def change(self, key: str, value: object) -> None:
+        self.moment()
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(json.dumps(self.read() | {key: value}, indent=1, sort_keys=True))
+        fresh.replace(self.path)
+        self.moment()
+
+    def turn(self, key: str, value: object) -> None:
+        """Let somebody else change something."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(self.read() | {key: value}, indent=1, sort_keys=True))
+
+
+class Box(Outside):
+    """Things by key; a thing that is put again counts one more time."""
+
+    def put(self, *, key: str, value: str) -> None:
+        times = self.read().get(key, {}).get("times", 0)
+        self.change(key, {"value": value, "times": times + 1})
+
+    def fill(self, *, keys: tuple[str, ...]) -> None:
+        for key in keys:
+            if self.value(key=key) is None:
+                self.put(key=key, value="full")
+
+    def value(self, *, key: str) -> str | None:
+        found: str | None = self.read().get(key, {}).get("value")
+        return found
+
+    def values(self, *, keys: tuple[str, ...]) -> dict[str, str | None]:
+        return {key: self.value(key=key) for key in keys}
+
+    def knob(self, key: str, default: str = "") -> str:
+        return str(self.read().get(f"knob {key}", default))
+
+
+class Cake(Value):
+    """What a build leaves."""
+
+    name: str
+    starts: int
+
+
+class Builds(Outside):
+    """Builds that go on by themselves; a swift one is done at once."""
+
+    swift = True
+
+    def start(self, *, name: str) -> None:
+        starts = self.read().get(name, {}).get("starts", 0)
+        self.change(name, {"status": "done" if self.swift else "running", "starts": starts + 1})
+
+    def status(self, *, name: str) -> str:
+        return str(self.read().get(name, {}).get("status", "absent"))
+
+    def starts(self, *, name: str) -> int:
+        return int(self.read().get(name, {}).get("starts", 0))
+
+    def cake(self, *, name: str) -> Cake | None:
+        done = self.status(name=name) == "done"
+        return Cake(name=name, starts=self.starts(name=name)) if done else None
+
+    def set(self, name: str, status: str) -> None:
+        """Let a build end, fail or be lost by itself."""
+        self.turn(name, {"status": status, "starts": self.starts(name=name)})
+
+
+class People(Outside):
+    """Who is told, asked and answers; obliging people approve as soon as they are asked."""
+
+    obliging = False
+
+    def tell(self, *, nonce: str, text: str) -> None:
+        sent = self.read().get(nonce, [])
+        self.change(nonce, [*sent, text])
+
+    def told(self, *, nonce: str) -> bool:
+        return nonce in self.read()
+
+    def ask(self, *, request: Request) -> None:
+        self.change(f"asked {request.digest}", request.to_data())
+        if self.obliging and not self.answers(digest=request.digest):
+            self.turn(
+                f"answers {request.digest}",
+                [self.answer(request, role).to_data() for role in request.roles],
+            )
+
+    def answer(
+        self, request: Request, role: str, *, verdict: str = "approve", reason: str = "seen"
+    ) -> Answer:
+        """Return what the first person in a role would answer."""
+        return Answer.model_validate(
+            {
+                "step": request.step,
+                "digest": request.digest,
+                "nonce": request.nonce,
+                "who": POLICY.person(role).name,
+                "role": role,
+                "verdict": verdict,
+                "reason": reason,
+            }
+        )
+
+    def send(self, answer: Answer, digest: str = "") -> None:
+        """Let an answer arrive."""
+        key = f"answers {digest or answer.digest}"
+        self.turn(key, [*self.read().get(key, []), answer.to_data()])
+
+    def requests(self) -> list[Request]:
+        found = self.read().items()
+        return [Request.model_validate(x) for name, x in found if name.startswith("asked ")]
+
+    def answers(self, *, digest: str) -> tuple[Answer, ...]:
+        found = self.read().get(f"answers {digest}", [])
+        return tuple(Answer.model_validate(one) for one in found)
+
+
+@dataclass
+class Clock:
+    """A clock that a test sets."""
+
+    time: datetime = NOW
+
+    def now(self) -> datetime:
+        return self.time
+
+
+@dataclass(frozen=True)
+class Toy:
+    """The toy world: the fields of a world that the engine uses, and three ports."""
+
+    box: Box
+    builds: Builds
+    people: People
+    clock: Clock
+    policy: Policy = POLICY
+    name: str = "toy"
+    rehearsal: bool = True
+    digest: str = "d" * 64
+    nonce: str = "nonce-1"
+    patience_seconds: float = 0.0
+
+    @classmethod
+    def at(cls, folder: Path, **changes: Any) -> Toy:  # noqa: ANN401 (whatever a field is)
+        """Return the toy world whose outside is kept in a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        box, builds = Box(folder / "box.json"), Builds(folder / "builds.json")
+        return cls(box, builds, People(folder / "people.json"), Clock(), **changes)
+
+    @property
+    def world(self) -> World:
+        """The toy as what the engine takes it for."""
+        return cast("World", self)
+
+    @property
+    def outside(self) -> dict[str, Any]:
+        """Everything outside, to be compared."""
+        return {one.path.name: one.read() for one in (self.box, self.builds, self.people)}
+
+    def open(self, folder: Path, release: Release = RELEASE) -> Run:
+        """Open the toy run."""
+        return Run.open(release, self.world, folder)
+
+
+def toy_of(world: World) -> Toy:
+    """Return the toy that a planning function was given as its world."""
+    return cast("Toy", world)
+
+
+class Seen(Value):
+    """What `look` hands on."""
+
+    colour: str
+
+
+def declare() -> None:
+    """Declare the toy steps, into the `relkit.step.STEPS` that is there now."""
+
+    @step(phase="Begin", where="the box", returns=Seen)
+    def look(_release: Release, world: World, _results: Results) -> Plan:
+        """Look at the box.
+
+        Nothing is changed by looking.
+        """
+        box = toy_of(world).box
+        yield Check("the box is whole", box.knob("broken") == "", code="BROKEN", remedy="Mend it.")
+        lamp = box.knob("lamp", "green")
+        yield Check(
+            "the lamp is green",
+            None if lamp == "dark" else lamp == "green",
+            found=box.knob("gossip"),
+            code="LAMP",
+            waivable=True,
+        )
+        yield Check("the box is clean", box.knob("dust") == "", warns=True)
+        yield Result(Seen(colour=box.knob("colour", "blue")))
+
+    @step(phase="Begin", where="the box", after=[look])
+    def paint(_release: Release, world: World, results: Results) -> Plan:
+        """Paint the wall."""
+        box, colour = toy_of(world).box, results[look].colour
+        yield Action(
+            do=partial(box.put, key="wall", value=colour),
+            done=Expect(partial(box.value, key="wall"), equals=colour),
+            undo=partial(box.put, key="wall", value="white"),
+        )
+        keys = ("a", "b")
+        yield Action(
+            do=partial(box.fill, keys=keys),
+            done=Expect(partial(box.values, keys=keys), has=dict.fromkeys(keys, "full")),
+            undo="what is full stays full",
+        )
+
+    @step(phase="Show", where="the wall", after=[look], gate="hanging")
+    def hang(_release: Release, world: World, _results: Results) -> Plan:
+        """Hang the picture."""
+        box = toy_of(world).box
+        picture = box.knob("picture", "a boat").encode()
+        yield Check("the nail holds", box.knob("nail") == "", code="NAIL", waivable=True)
+        yield Evidence("the label", box.knob("label", "A boat\n"))
+        yield Artifact(
+            name="picture.png", size=len(picture), sha256=hashlib.sha256(picture).hexdigest()
+        )
+        yield Action(
+            do=partial(box.put, key="hung", value=picture.decode()),
+            done=Expect(partial(box.value, key="hung")),
+            undo=partial(box.put, key="hung", value=""),
+        )
+
+    @step(phase="Show", where="the kitchen", after=[paint], returns=Cake)
+    def bake(_release: Release, world: World, _results: Results) -> Plan:
+        """Bake the cake."""
+        builds = toy_of(world).builds
+        status = builds.status(name="cake")
+        yield Check("the cake is not burnt", status != "failed", code="BURNT")
+        yield Wait(
+            "the cake",
+            "the baker",
+            timedelta(hours=1),
+            ready=status == "done",
+            progress=status,
+            start=partial(builds.start, name="cake") if status == "absent" else None,
+        )
+        yield Result(partial(builds.cake, name="cake"))
+
+    @step(phase="Show", where="mail", after=[hang, bake])
+    def send(_release: Release, world: World, results: Results) -> Plan:
+        """Send the invitation."""
+        people, nonce = toy_of(world).people, f"{world.nonce}-party"
+        yield Action(
+            do=partial(people.tell, nonce=nonce, text=f"cake {results[bake].starts}"),
+            done=Expect(partial(people.told, nonce=nonce)),
+            undo="a message stays sent",
+        )
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder by its path; what a process holds open is not in it."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write bytes as an attacker or an accident would: without asking anybody."""
+    with contextlib.suppress(FileNotFoundError):
+        os.chmod(path, 0o600)  # noqa: PTH101
+    path.write_bytes(data)
