@@ -78,7 +78,7 @@ class Form:
         """Return a member as it stands in the tar: headers, content, padding."""
         name = to_bytes(f"{self.top}/{member.path}")
         if member.link:
-            return self._blocks(name, kind=b"2", mode=0o777, link=member.data)
+            return self._blocks(name, kind=b"2", mode=0o755, link=member.data)
         mode = 0o755 if member.executable else 0o644
         head = self._blocks(name, kind=b"0", mode=mode, size=len(member.data))
         return head + member.data + bytes(-len(member.data) % BLOCK)

@@ -38,12 +38,12 @@ def damaged(message: str) -> CheckError:
 
 
 class TarStream:
-    """The tar inside a ``.tgz`` or ``.tar.xz`` file, read forwards once and hashed on the way."""
+    """A tar that comes in pieces, none of them empty: read forwards once, hashed on the way."""
 
-    def __init__(self, path: Path) -> None:
-        self.name = path.name
+    def __init__(self, name: str, pieces: Iterator[bytes]) -> None:
+        self.name = name
         self.size = 0
-        self._pieces = _unpacked(path)
+        self._pieces = pieces
         self._hash = hashlib.sha256()
         self._buffer = b""
         self._at = 0
@@ -88,6 +88,11 @@ class TarStream:
         self.size += len(piece)
         if self.size > MAX_TAR_BYTES:
             raise unsafe(f"{self.name} unpacks to more than {MAX_TAR_BYTES} bytes")
+
+
+def unpacked(path: Path) -> TarStream:
+    """Return the tar inside a ``.tgz`` or ``.tar.xz`` file."""
+    return TarStream(path.name, _unpacked(path))
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:

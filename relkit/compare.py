@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from relkit.archive import NEWS, is_removed, to_bytes
 from relkit.archive_read import Found, read_members
-from relkit.archive_stream import TarStream
+from relkit.archive_stream import TarStream, unpacked
 from relkit.build_objects import Entry, Objects
 from relkit.errors import CheckError
 
@@ -80,9 +80,10 @@ class _Comparison:
 
     expected: dict[str, Entry]
     made: Mapping[str, bytes]
+    dos: frozenset[str]  # paths whose attributes ask for CRLF
     equal: int = 0
     generated: list[str] = field(default_factory=list)
-    changed: dict[str, str] = field(default_factory=dict)  # path: blob id as archived
+    changed: dict[str, str] = field(default_factory=dict)  # path: blob id in the archive
     differences: list[Difference] = field(default_factory=list)
     folders: set[str] = field(default_factory=set)
     parents: set[str] = field(default_factory=set)
@@ -107,7 +108,7 @@ class _Comparison:
             self._note(path, "kind")
         elif found.executable != (entry.mode == "100755"):
             self._note(path, "mode")
-        elif (blob := _blob_id(found.data)) != entry.blob:
+        elif (blob := _blob_id(found.data)) != entry.blob or path in self.dos:
             self.changed[path] = blob
         else:
             self.equal += 1
@@ -137,16 +138,20 @@ def compare(
     """
     entries = {entry.path: entry for entry in objects.entries(commit)}
     blobs = {path: entry.blob for path, entry in entries.items()}
-    comparison = _Comparison(entries, {} if news is None else {NEWS: news})
-    stream = TarStream(archives[1])
+    dos = frozenset(path for path, eol in objects.eol(commit, list(blobs)).items() if eol == "crlf")
+    comparison = _Comparison(entries, {} if news is None else {NEWS: news}, dos)
+    stream = unpacked(archives[1])
     tree = hashlib.sha256()
     for found in read_members(stream, top):
         comparison.take(found)
         tree.update(_tree_line(found))
     _check_same_tar(stream, archives[0])
     removed = comparison.finish()
-    by_eol = set(_explained(objects, commit, comparison.changed, blobs))
-    unexplained = [Difference(path, "content") for path in comparison.changed.keys() - by_eol]
+    changed = comparison.changed
+    by_eol = {
+        path for path in changed.keys() & dos if changed[path] == _dos_id(objects, blobs[path])
+    }
+    unexplained = [Difference(path, "content") for path in changed.keys() - by_eol]
     return TreeReport(
         equal=comparison.equal,
         by_eol=len(by_eol),
@@ -161,7 +166,7 @@ def compare(
 
 def _check_same_tar(stream: TarStream, tgz: Path) -> None:
     """Refuse a ``.tgz`` that unpacks to other bytes than the ``.tar.xz``."""
-    other = TarStream(tgz)
+    other = unpacked(tgz)
     other.drain()
     if other.sha256 != stream.sha256:
         raise CheckError(
@@ -171,17 +176,9 @@ def _check_same_tar(stream: TarStream, tgz: Path) -> None:
         )
 
 
-def _explained(
-    objects: Objects, commit: str, changed: dict[str, str], blobs: dict[str, str]
-) -> Iterator[str]:
-    """Yield the changed paths whose content is the commit's with the line ends it asks for."""
-    if not changed:
-        return
-    for path, eol in objects.eol(commit, list(changed)).items():
-        stored = objects.blob(blobs[path])
-        converted = LONE_NEWLINE.sub(b"\r\n", stored) if eol == "crlf" else stored
-        if _blob_id(converted) == changed[path]:
-            yield path
+def _dos_id(objects: Objects, blob: str) -> str:
+    """Return the blob id which a stored text has with CRLF at the end of its lines."""
+    return _blob_id(LONE_NEWLINE.sub(b"\r\n", objects.blob(blob)))
 
 
 def _blob_id(data: bytes) -> str:

@@ -487,6 +487,7 @@ def require_same(recorded: log.Opened, now: log.Opened) -> None:
         "kind": "OTHER_RELEASE",
         "time": "OTHER_DATE",
         "world": "WORLD_CHANGED",
+        "rehearsal": "WORLD_CHANGED",
         "nonce": "WORLD_CHANGED",
         "world_digest": "WORLD_CHANGED",
         "policy_digest": "POLICY_CHANGED",

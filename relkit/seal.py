@@ -17,15 +17,16 @@ import nbformat
 from jinja2 import Environment, PackageLoader
 from nbconvert import HTMLExporter
 
-import relkit.steps  # noqa: F401 (declares the steps)
 from relkit import batch, render
+from relkit.environment import environment
 from relkit.errors import RecordError, VerificationError
 from relkit.run import History
+from relkit.steps.sign import MANIFEST, close_manifest
 from relkit.values import Digest, Value
 
 NOTEBOOK, PAGE, SEAL = "release.ipynb", "release.html", "seal.json"
 FORM = 1
-LEFT_OUT = {SEAL, "lock"}
+LEFT_OUT = {SEAL, "lock", "status.html"}
 REMOTE = re.compile(r"""<(?:script|link|iframe|object|embed)\b|(?:src|href)=["'](?!#|https://)""")
 FORBIDDEN_MEDIA = {"application/javascript", "application/vnd.jupyter.widget-view+json"}
 
@@ -62,6 +63,7 @@ def seal(folder: Path) -> Seal:
             code="NOT_COMPLETE",
             remedy="Finish the run, then seal it.",
         )
+    _write(folder / MANIFEST, history.results[close_manifest].to_text())
     replayed = replay(history, folder)
     _write(folder / NOTEBOOK, nbformat.writes(replayed, version=4) + "\n")
     _write(folder / PAGE, to_html(replayed, f"Python {history.release.version}: record"))
@@ -78,7 +80,7 @@ def seal(folder: Path) -> Seal:
 
 def replay(history: History, folder: Path) -> nbformat.NotebookNode:
     """Return the notebook of the run, executed in replay and freed of what is of this machine."""
-    target = folder / f"{NOTEBOOK}.new"
+    target = folder / f"replay-{NOTEBOOK}"
     opened = history.inputs
     parameters = {
         "version": opened.version,
@@ -87,7 +89,7 @@ def replay(history: History, folder: Path) -> nbformat.NotebookNode:
         "world": opened.world,
         "records": "records",
     }
-    with batch.environment(RELKIT_RUNNER="replay", RELKIT_REPLAY=str(folder.resolve())):
+    with environment(RELKIT_RUNNER="replay", RELKIT_REPLAY=str(folder.resolve())):
         source = render.notebook(history.release.kind)
         status = batch.execute(source, target, parameters, progress=False)
     executed = nbformat.read(target, as_version=4)

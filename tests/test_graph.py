@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relkit.graph import as_text, draw, edges
-from relkit.graph_cards import LOOKS
+from relkit.graph_cards import LOOKS, letter_width
 from relkit.graph_layout import CARD_WIDTH, HEADING, Line, full_width, lay_out
 from relkit.graph_wires import Point, wires
-from relkit.release import RELEASES, Kind
+from relkit.ports import World
+from relkit.release import RELEASES, Kind, Release
 from relkit.run import Status
-from relkit.step import Plan, Release, Results, World, needed, step, steps_of
+from relkit.step import Plan, Results, needed, step, steps_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 HEIGHT = 80
@@ -81,7 +82,7 @@ def test_edges_say_the_same_as_the_steps(kind: Kind) -> None:
 def test_every_phase_has_a_band_with_its_progress() -> None:
     words = texts(tree(Kind.ALPHA, dict.fromkeys(NAMES[:3], "complete")))
     phases = dict.fromkeys(one.phase for one in steps_of(Kind.ALPHA))
-    assert [word for word in words if word.startswith(tuple(phases))][0] == "Prepare3 of 7"
+    assert next(word for word in words if word.startswith(tuple(phases))) == "Prepare3 of 7"
     assert all(any(word.startswith(phase) for word in words) for phase in phases)
 
 
@@ -112,6 +113,13 @@ def test_who_answers_is_named_where_it_is_not_the_release_manager() -> None:
     for one in steps_of(Kind.ALPHA):
         named = [word for word in texts(drawn[one.name]) if word.startswith("by ")]
         assert named == ([] if one.actor == "release-manager" else [f"by {one.actor}"])
+
+
+def test_no_line_of_a_card_is_wider_than_the_card() -> None:
+    for card in cards(tree(Kind.ALPHA, MIXED)).values():
+        for line in card.iter(f"{SVG}text"):
+            width = sum(map(letter_width, line.text or "")) * float(line.attrib["font-size"])
+            assert float(line.get("textLength", width)) < CARD_WIDTH - 6
 
 
 def test_the_legend_explains_each_state() -> None:
@@ -293,7 +301,7 @@ def test_nothing_hides_anything_in_the_picture_of_a_kind(kind: Kind) -> None:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(graphs())
 def test_nothing_hides_anything_whatever_the_steps_are(
     graph: tuple[dict[str, tuple[str, ...]], dict[str, str]],

@@ -63,8 +63,6 @@ class LocalSigners:
         `WorldError` (``SIGSTORE_…``, ``GPG_…``, ``SIGNER_NOT_IN_POLICY``), `VerificationError`.
         """
         known, path = _scheme(scheme), self._path(name)
-        with opened(path, sha256):
-            pass
         if self.companion(scheme=scheme, name=name, sha256=sha256) is not None:
             return
         self._require_policy(known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from relkit import ledger as log
+from relkit.rehearsal.world import export_page
 from relkit.run import History
 from relkit.seal import PAGE
 from relkit.steps.build import test_source
@@ -19,6 +20,7 @@ def report(folder: Path, state: str = "world") -> str:
     manifest = results[close_manifest]
     facts = results[test_source].facts
     world = folder.parent / state
+    page = export_page(folder.parent, release.slug, state)
     lines = [
         f"Python {release.version} was rehearsed in {len(history.steps)} steps.",
         f"  commit    {results[commit_release].commit}",
@@ -28,7 +30,7 @@ def report(folder: Path, state: str = "world") -> str:
         f"  tests     {facts.get('tests_run')} run: {facts.get('selection')}",
         f"  record    {folder / PAGE}",
         f"  archives  {world / 'servers' / 'public' / release.folder}",
-        f"  page      {world / 'pages' / release.slug}.html (relkit serve shows the site itself)",
+        f"  page      {page} (relkit serve shows the whole site)",
     ]
     return "\n".join(lines)
 

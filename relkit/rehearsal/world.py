@@ -113,6 +113,12 @@ def serve(records: Path, state: str = "world") -> Iterator[str]:
         yield f"{site.url}downloads/"
 
 
+def export_page(records: Path, slug: str, state: str = "world") -> Path:
+    """Write the page of a release as a file that can be looked at without the server."""
+    with _site(records / state) as site:
+        return site.export_page(slug, records / state / "pages")
+
+
 # --- making ---------------------------------------------------------------------------------------
 
 
