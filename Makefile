@@ -38,6 +38,7 @@ rehearse: env ## Rehearse a whole release in a local world: VERSION=3.15.0a1, RE
 	$(BIN)/relkit rehearse '$(VERSION)' $(if $(REPO),--repo '$(REPO)')
 
 lab: env ## Open the notebooks in JupyterLab, on this machine only
+	@echo "If no browser opens, see the address with: $(BIN)/jupyter server list"
 	JUPYTER_CONFIG_PATH=jupyter $(BIN)/jupyter lab $(LAB)
 
 test: env-test browser ## Run the tests but for the slow ones

@@ -10,15 +10,16 @@ from relkit.adapters.web import Web, chunks
 from relkit.build_job import Input, Job, check_digest
 from relkit.errors import WorldError
 
-PATIENCE_SECONDS = 900.0
+PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = 1.0
 
 
 def download(job: Job, given: Input, path: str) -> Path:
     """Get a path of the public site, and return the file; refuse other bytes.
 
-    A site that does not answer is asked again for a quarter of an hour, and its address looked up
-    each time: in a rehearsal it comes and goes with the release manager's process.
+    A site that does not answer is asked again for two minutes, and its address looked up each
+    time: in a rehearsal it comes and goes with the release manager's process. Then this process
+    ends without an outcome: such a build is lost, not failed, and is started again.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     target = job.work("download") / given.name
@@ -27,8 +28,10 @@ def download(job: Job, given: Input, path: str) -> Path:
             return _once(job.site.read_text(encoding="ascii").strip(), given, path, target)
         except (WorldError, FileNotFoundError) as error:
             unreachable = not isinstance(error, WorldError) or error.code == "SITE_UNREACHABLE"
-            if not unreachable or time.monotonic() > deadline:
+            if not unreachable:
                 raise
+            if time.monotonic() > deadline:
+                raise SystemExit(f"given up: {error}") from error
             time.sleep(PAUSE_SECONDS)
 
 

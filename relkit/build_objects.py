@@ -49,8 +49,9 @@ class Objects:
             "HOME": str(scratch),
             "LC_ALL": "C",
         }
-        where = self._run("-C", str(repository), "rev-parse", "--git-path", "objects")
-        objects = repository / os.fsdecode(where.removesuffix(b"\n"))
+        place = repository.absolute()
+        where = self._run("-C", str(place), "rev-parse", "--git-path", "objects")
+        objects = place / os.fsdecode(where.removesuffix(b"\n"))
         self._environment |= {
             "GIT_DIR": str(self._git),
             "GIT_OBJECT_DIRECTORY": str(objects.resolve()),

@@ -8,6 +8,7 @@ ledger and plain; a click is nothing without its record.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import subprocess
@@ -17,20 +18,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
-import ipywidgets as widgets
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from relkit import view
-from relkit.errors import CheckError, ReleaseError, UsageError, WaitingError
+from relkit import forms, view
+from relkit.errors import (
+    CheckError,
+    GateError,
+    RecordError,
+    ReleaseError,
+    UsageError,
+    WaitingError,
+)
+from relkit.forms import MANAGER, show
 from relkit.graph import as_text, draw
 from relkit.opening import Opened, open_release, record_folder
+from relkit.release import Release
 from relkit.run import History, Proposal, Run
 from relkit.view import View
 
 Runner = Literal["jupyter", "batch", "replay", "terminal", "unknown"]
 REFRESH_SECONDS = 0.3
-MANAGER = "release-manager"
 COUNTED = re.compile(r"(\d+) of (\d+):")
 _HELD: dict[Path, Opened] = {}
 """The runs this kernel holds open, by record folder, so that opening one again is harmless."""
@@ -72,11 +80,38 @@ def open_run(
         history = History.read(Path(os.environ["RELKIT_REPLAY"]))
         return Face(history).opened()
     folder = record_folder(version, records)
-    if held := _HELD.pop(folder, None):
-        held.close()
-    held = open_release(version, kind, date, world, records)
-    _HELD[folder] = held
-    return Face(held.run).opened()
+    _let_go(folder)
+    if finished := _finished(folder, version, kind, date):
+        return Face(finished).opened()
+    _HELD[folder] = open_release(version, kind, date, world, records)
+    return Face(_HELD[folder].run).opened()
+
+
+def _finished(folder: Path, version: str, kind: str, date: str) -> History | None:
+    """Return a complete run, to be looked at: who looks takes no lock and writes nothing."""
+    if not (folder / "ledger.head").exists() or not (history := History.read(folder)).complete:
+        return None
+    recorded = f"{history.inputs.time:%Y-%m-%dT%H:%M:%SZ}"
+    asked, found = Release.parse(version, kind, date or recorded), history.release
+    if asked != found:
+        raise RecordError(
+            f"this record is of {found.version} ({found.kind}) of {found.time:%Y-%m-%d %H:%M} UTC, "
+            f"asked is {asked.version} ({asked.kind}) of {asked.time:%Y-%m-%d %H:%M} UTC",
+            code="OTHER_RELEASE",
+            remedy="Ask for what is recorded (an empty date does), or use another records folder.",
+        )
+    return history
+
+
+def _let_go(*folders: Path) -> None:
+    """Close the runs that this kernel holds in these folders."""
+    for folder in folders:
+        if held := _HELD.pop(folder, None):
+            held.close()
+
+
+# A kernel that ends in peace, as at a restart, leaves no run locked and no server or agent behind.
+atexit.register(lambda: _let_go(*_HELD))
 
 
 class Face:
@@ -88,14 +123,14 @@ class Face:
 
     def opened(self) -> Face:
         """Show what the run was opened with."""
-        _show(view.opened(self._history))
+        show(view.opened(self._history))
         return self
 
     def picture(self) -> None:
         """Draw the steps, what comes after what, and how each stands."""
         states = {name: self._history.status(name) for name in self._history.steps}
         kind = self._history.release.kind
-        _show(View(as_text(kind, states), draw(kind, states)))
+        show(View(as_text(kind, states), draw(kind, states)))
 
     def step(self, name: str) -> None:
         """Carry a step out, as far as it is not done, and show it with its records."""
@@ -126,43 +161,43 @@ class Face:
         step = self._history.step(name)
         if self._run is None:
             progress = self._history.progress(name)
-            _show(view.decisions(step, progress.records, progress.plan))
+            show(view.decisions(step, progress.records, progress.plan))
             return
-        proposal = self._run.propose(name)
-        missing = self._run.ask(proposal)
-        words = view.decisions(step, proposal.progress.records, proposal.plan)
-        if MANAGER in missing and runner() not in {"batch", "terminal"}:
-            _ask(self._run, proposal, words)
+        run, proposal = self._run, self._run.propose(name)
+        words, open_to = _gate(run, proposal)
+        if MANAGER in open_to and runner() not in {"batch", "terminal"}:
+            forms.decide(run, proposal, lambda: _gate(run, proposal)[0])
         else:
-            _show(words)
+            show(words)
 
     def seal(self) -> None:
         """Say how the record is closed; with a person in front, seal it now."""
-        if self._run is None:
-            _show(view.records(self._history.ledger))
+        if runner() == "replay":
+            show(view.records(self._history.ledger))
             return
-        if not self._run.complete:
+        if not self._history.complete:
             raise WaitingError(
                 "the run is not complete",
                 code="NOT_COMPLETE",
                 remedy="Run the steps above that are not complete.",
             )
         if runner() not in {"jupyter", "unknown"}:
-            _show(view.line("Complete. The command that runs this notebook seals the record."))
+            show(view.line("Complete. The command that runs this notebook seals the record."))
             return
-        folder = self._run.ledger.path.parent
+        folder = self._history.ledger.path.parent
+        _let_go(folder)
         where = ["--records", str(folder.parent)]
         command = [sys.executable, "-m", "relkit", "seal", folder.name, *where]
-        _HELD.pop(folder).close()
         made = subprocess.run(command, capture_output=True, text=True, check=False)
-        _show(view.line(made.stdout.strip() or made.stderr.strip()))
+        said = (made.stdout if made.returncode == 0 else made.stderr).strip().splitlines()
+        show(View.of(view.line(one) for one in said))
 
     def _recorded(self, name: str, *, actions_only: bool = False) -> None:
         recorded = self._history.recorded(name)
         if recorded is None:
-            _show(view.line(f"{name}: not reached"))
+            show(view.line(f"{name}: not reached"))
         else:
-            _show(view.proposal(recorded) if actions_only else _carried(recorded))
+            show(view.proposal(recorded) if actions_only else _carried(recorded))
 
     def _explain(self, name: str, error: ReleaseError, ticker: _Ticker) -> None:
         """Show the plan that was refused, and a form where a check may be waived."""
@@ -170,21 +205,34 @@ class Face:
             return
         proposal = self._run.propose(name)
         ticker.show(view.proposal(proposal))
-        waivable = [check.name for check in proposal.plan.failing if check.waivable]
+        digest, waivers = proposal.plan.digest, proposal.progress.waivers
+        waived = {waiver.check for waiver in waivers if waiver.digest == digest}
+        failing = [check.name for check in proposal.plan.failing if check.waivable]
+        waivable = [name for name in failing if name not in waived]
         if waivable and runner() not in {"batch", "terminal"}:
-            _offer_waiver(self._run, proposal, waivable[0])
+            forms.waive(self._run, proposal, waivable[0])
 
 
 def _carried(done: Proposal) -> View:
-    """Return a step after it was carried out: the plan, then its records, then its result."""
+    """Return a step after it was carried out: the plan, then its result, then its records."""
     records = view.details("Records", view.records(done.progress.records).text)
-    result = done.progress.result or {}
-    shown = view.table(("result", ""), [(name, value) for name, value in result.items()])
-    return View.of([view.proposal(done), shown, records])
+    return View.of([view.proposal(done), view.result(done), records])
 
 
-def _show(shown: View) -> None:
-    display(shown.bundle(), raw=True)
+def _gate(run: Run, proposal: Proposal) -> tuple[View, tuple[str, ...]]:
+    """Ask those who decide; return how the gate stands, and the roles that can decide now."""
+    progress, digest, gate = proposal.progress, proposal.plan.digest, proposal.step.gate
+    try:
+        open_to = run.ask(proposal)
+        state = f"waits for {' and '.join(open_to)}" if open_to else "approved"
+    except GateError as error:
+        if error.code != "GATE_REJECTED":
+            raise
+        last = {one.role: one.verdict for one in progress.decisions if one.digest == digest}
+        open_to = tuple(role for role, verdict in last.items() if verdict == "reject")
+        state = f"rejected; {' and '.join(open_to)} can decide anew"
+    shown = view.decisions(proposal.step, progress.records, proposal.plan)
+    return View.of([view.line(f"GATE {gate}: {state}", strong=True), shown]), open_to
 
 
 class _Ticker:
@@ -225,61 +273,3 @@ def _bar(text: str) -> View:
         bar = f'<progress value="{int(found[1]) - 1}" max="{found[2]}"></progress>'
         return View(shown.text, bar + shown.html)
     return shown
-
-
-def _ask(run: Run, proposal: Proposal, words: View) -> None:
-    """Show the form of the release manager's decision; a click records it and replaces the form."""
-    name = proposal.step.name
-    who = run.world.policy.person(MANAGER).name
-    reason = widgets.Text(placeholder="what you looked at", description="Reason")
-    approve, reject = (widgets.Button(description=word) for word in ("Approve", "Reject"))
-    message = widgets.HTML()
-    title = f"{who}, as {MANAGER}, on plan {proposal.plan.digest}"
-    form = widgets.VBox([widgets.Label(title), reason, widgets.HBox([approve, reject]), message])
-    for widget, part in ((reason, "reason"), (approve, "approve"), (reject, "reject")):
-        widget.add_class(f"relkit-{name}-{part}")
-    handle = _show_form(words, form)
-
-    def decide(button: widgets.Button) -> None:
-        verdict = "approve" if button is approve else "reject"
-        try:
-            run.decide(proposal, verdict, who, MANAGER, reason.value)
-        except ReleaseError as error:
-            message.value = view.line(f"{error}. {error.remedy}").html
-            return
-        records = run.progress(name).records
-        handle.update(view.decisions(proposal.step, records, proposal.plan).bundle(), raw=True)
-        form.close()
-
-    approve.on_click(decide)
-    reject.on_click(decide)
-
-
-def _offer_waiver(run: Run, proposal: Proposal, check: str) -> None:
-    """Show the form that accepts one failed check of this plan, with a reason."""
-    who = run.world.policy.person(MANAGER).name
-    reason = widgets.Text(placeholder="why this may be", description="Reason")
-    button = widgets.Button(description="Waive")
-    message = widgets.HTML()
-    form = widgets.VBox([widgets.Label(f"Waive: {check}"), reason, button, message])
-    button.add_class(f"relkit-{proposal.step.name}-waive")
-    handle = _show_form(view.line(f"This check can be waived: {check}"), form)
-
-    def waive(_: widgets.Button) -> None:
-        try:
-            run.waive(proposal, check, who, MANAGER, reason.value)
-        except ReleaseError as error:
-            message.value = view.line(f"{error}. {error.remedy}").html
-            return
-        handle.update(
-            view.line(f"Waived by {who}: {check}. Run this cell again.").bundle(), raw=True
-        )
-        form.close()
-
-    button.on_click(waive)
-
-
-def _show_form(words: View, form: widgets.Widget) -> Any:  # noqa: ANN401 (a display handle)
-    """Show words and form in one output: with a kernel the form, without one the words."""
-    both = words.bundle() | form._repr_mimebundle_() | {"text/plain": words.text}
-    return display(both, raw=True, display_id=True)

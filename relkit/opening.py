@@ -11,9 +11,10 @@ from pathlib import Path
 import relkit.steps  # noqa: F401 (declares the steps)
 from relkit.errors import RecordError
 from relkit.ledger import Ledger
+from relkit.ports import World
 from relkit.release import Release, Version
 from relkit.run import Run, inputs
-from relkit.worlds import open_world
+from relkit.worlds import read_world_file
 
 GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_SSH_COMMAND")
 
@@ -58,6 +59,16 @@ def open_release(
     except BaseException:
         close()
         raise
+
+
+def open_world(
+    path: Path, record: Path, release: Release, repository: str = ""
+) -> tuple[World, Callable[[], None]]:
+    """Open the world a file describes, for one release; return it and how to close it."""
+    from relkit.rehearsal.world import open_rehearsal  # noqa: PLC0415 (only the form that is used)
+
+    file, digest = read_world_file(path)
+    return open_rehearsal(file, digest, record, release, repository)
 
 
 def _recorded_date(folder: Path) -> str:

@@ -142,7 +142,7 @@ class Builders(Protocol):
     """
 
     def start(self, *, build: Build) -> None:
-        """Start a build; start it anew if it was killed or has failed."""
+        """Start a build; start it anew if it was lost or has failed."""
 
     def started(self, *, name: str, nonce: str) -> bool:
         """Tell whether a build of this name was ever started, whatever became of it."""

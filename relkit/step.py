@@ -23,6 +23,7 @@ from pydantic_core import to_jsonable_python
 from relkit.ports import World
 from relkit.release import RELEASES, Kind, Release
 from relkit.values import Artifact, Digest, Json, Value, digest_of
+from relkit.words import in_words
 
 R = TypeVar("R", bound=Value)
 EXCERPT = 6_000  # characters of a long evidence that are kept in the record
@@ -437,5 +438,5 @@ _CONVERTERS: dict[type, Callable[[World, Any], Any]] = {
 
 def _short(value: object, limit: int = 300) -> str:
     """Return a value as one line that is never cut inside a digest of a short plan."""
-    text = value if isinstance(value, str) else str(value)
+    text = in_words(value)
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"

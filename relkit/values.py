@@ -161,9 +161,12 @@ class Build(Value):
 
 
 class BuildState(Value):
-    """How a build stands. `detail` is one line for people; `since` when it was started."""
+    """How a build stands. `detail` is one line for people; `since` when it was started.
 
-    status: Literal["absent", "running", "done", "failed"]
+    A `lost` build ended without saying how: it was killed, or its machine was.
+    """
+
+    status: Literal["absent", "running", "done", "failed", "lost"]
     detail: str = ""
     since: datetime | None = None
 

@@ -6,17 +6,22 @@ pandas and never cut.
 
 from __future__ import annotations
 
+import hashlib
 import html
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import pandas as pd
 
 from relkit import ledger as log
+from relkit.errors import ReleaseError
 from relkit.ledger import Record
 from relkit.run import History, Proposal
 from relkit.step import ActionData, EvidenceData, PlanData, Step
+from relkit.words import in_words
 
 STATES = {
     "pending": "waits for steps before it",
@@ -27,7 +32,11 @@ STATES = {
     "complete": "complete",
 }
 VERDICTS = {"pass": "ok", "warning": "WARNING", "fail": "FAILED", "unknown": "UNKNOWN"}
-CELL = "text-align:left;vertical-align:top;overflow-wrap:anywhere;white-space:pre-wrap"
+CELL = "text-align:left;vertical-align:top"
+HEAD = f"{CELL};white-space:nowrap"
+WORDS = f"{CELL};white-space:pre-wrap"
+DIGESTS = f"{WORDS};overflow-wrap:anywhere;min-width:12em"
+LONGEST = 24  # characters of a word that is never broken to fit a column
 
 
 @dataclass(frozen=True)
@@ -58,14 +67,25 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> View:
     """Return a table; nothing if it has no rows."""
     if not rows:
         return View("", "")
-    words = [[str(value) for value in row] for row in rows]
+    words = [[in_words(value) for value in row] for row in rows]
+    long = [max(map(_longest, column)) > LONGEST for column in zip(*words, strict=True)]
     frame = pd.DataFrame(words, columns=list(columns))
     with pd.option_context("display.max_colwidth", None):
-        marked = frame.to_html(index=False, border=0, escape=True, classes="relkit")
+        marked = frame.to_html(
+            index=False,
+            border=0,
+            escape=True,
+            classes="relkit",
+            formatters=[str] * len(columns),  # pandas' own would spell line ends as \\n
+        )
     text = "\n".join("  ".join(row).rstrip() for row in _padded([list(columns), *words]))
-    return View(
-        text, marked.replace("<th>", f'<th style="{CELL}">').replace("<td>", f'<td style="{CELL}">')
-    )
+    styles = cycle(DIGESTS if one else WORDS for one in long)
+    marked = marked.replace("<th>", f'<th style="{HEAD}">')
+    return View(text, re.sub("<td>", lambda _: f'<td style="{next(styles)}">', marked))
+
+
+def _longest(text: str) -> int:
+    return max(map(len, text.split()), default=0)
 
 
 def _padded(rows: list[list[str]], widest: int = 70) -> list[list[str]]:
@@ -81,6 +101,11 @@ def details(title: str, text: str) -> View:
         f"<details><summary>{html.escape(title)}</summary><pre>{html.escape(text)}</pre></details>"
     )
     return View(f"{title}\n{text}", folded)
+
+
+def refusal(error: ReleaseError) -> View:
+    """Return why something was refused, and what to do, as a form shows it."""
+    return View.of([line(str(error), strong=True), line(f"What to do: {error.remedy}")])
 
 
 def opened(history: History) -> View:
@@ -137,7 +162,8 @@ def proposal(shown: Proposal) -> View:
 def _headline(shown: Proposal) -> View:
     state = "complete" if shown.complete else "begun" if shown.progress.plan else "proposed"
     gate = f", gate {shown.step.gate}" if shown.step.gate else ""
-    return line(f"{shown.step.name}: {state}{gate}, plan {shown.plan.digest}", strong=True)
+    title = line(f"{shown.step.name}: {state}{gate}", strong=True)
+    return View.of([title, line(f"plan {shown.plan.digest}")])
 
 
 def _verdict(shown: Proposal, name: str) -> str:
@@ -150,7 +176,8 @@ def _verdict(shown: Proposal, name: str) -> str:
 
 def _evidence(evidence: EvidenceData) -> View:
     title = f"{evidence.title}: {evidence.lines} lines, SHA-256 {evidence.sha256}"
-    cut = "" if evidence.lines <= len(evidence.excerpt.splitlines()) else "\n… (the beginning)"
+    whole = hashlib.sha256(evidence.excerpt.encode()).hexdigest() == evidence.sha256
+    cut = "" if whole else "\n… (the beginning)"
     return details(title, evidence.excerpt + cut)
 
 
@@ -173,6 +200,15 @@ def _done(shown: Proposal, number: int) -> str:
     assert isinstance(record.entry, log.Done)  # noqa: S101 (for the type checker)
     how = "found done" if record.entry.found else "done"
     return f"{how} at {record.at:%H:%M:%S} (#{record.number}): {record.entry.evidence}"
+
+
+def result(shown: Proposal) -> View:
+    """Return what a complete step hands on; the parts of a list stand below each other."""
+    rows = []
+    for name, value in (shown.progress.result or {}).items():
+        parts = value if isinstance(value, list) and value else [value]
+        rows += [("" if number else name, part) for number, part in enumerate(parts)]
+    return table(("result", ""), rows)
 
 
 def decisions(step: Step[Any], records: Iterable[Record], plan: PlanData | None) -> View:
@@ -204,6 +240,6 @@ def records(progress_records: Iterable[Record]) -> View:
     rows = []
     for record in progress_records:
         fields = record.entry.model_dump(mode="json", exclude={"event", "step", "plan"})
-        words = ", ".join(f"{name} {value}" for name, value in fields.items() if value != {})
+        words = in_words({name: value for name, value in fields.items() if value != {}})
         rows.append((f"{record.at:%Y-%m-%d %H:%M:%S}", record.number, record.entry.event, words))
     return table(("at (UTC)", "record", "event", ""), rows)

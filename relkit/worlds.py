@@ -1,18 +1,15 @@
-"""The description of a world: one validated TOML file without secrets, and how it is opened."""
+"""The description of a world: one validated TOML file without secrets."""
 
 from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
 from relkit.errors import UsageError
-from relkit.ports import World
-from relkit.release import Release
 from relkit.values import Value
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,60}$")]
@@ -70,13 +67,3 @@ def _first_line(error: Exception) -> str:
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     return str(error).splitlines()[0]
-
-
-def open_world(
-    path: Path, record: Path, release: Release, repository: str = ""
-) -> tuple[World, Callable[[], None]]:
-    """Open the world a file describes, for one release; return it and how to close it."""
-    from relkit.rehearsal.world import open_rehearsal  # noqa: PLC0415 (only the form that is used)
-
-    file, digest = read_world_file(path)
-    return open_rehearsal(file, digest, record, release, repository)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ import relkit.steps
 
 @pytest.fixture
 def toy_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the toy steps in the place of the real ones."""
+    """Put the toy steps in the place of the real ones; do not wait for the disk."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(relkit.step, "STEPS", {})
     toy.declare()
 

@@ -34,6 +34,7 @@ from relkit.archive import (
 from relkit.build_compress import check_compressors, pack
 from relkit.build_objects import Objects
 from relkit.build_source import blurb_command, in_order, write_source
+from relkit.compare import compare
 from relkit.errors import CheckError, WorldError
 from relkit.release import Version
 
@@ -225,7 +226,7 @@ def test_a_file_which_git_leaves_out_is_missed() -> None:
     "RELKIT_CPYTHON" not in os.environ,
     reason="RELKIT_CPYTHON names no CPython repository with its history",
 )
-def test_the_official_archives_of_3_13_0a5_come_out(tmp_path: Path) -> None:
+def test_the_official_archives_of_3_13_0a5_come_out_and_are_explained(tmp_path: Path) -> None:
     objects = Objects(Path(os.environ["RELKIT_CPYTHON"]), tmp_path)
     commit = "076d169ebbe59f7035eaa28d33d517bcb375f342"
     work = tmp_path / "work"
@@ -241,3 +242,8 @@ def test_the_official_archives_of_3_13_0a5_come_out(tmp_path: Path) -> None:
     assert (tgz.size, xz.size, tar.size) == (27_227_811, 20_734_172, 102_737_920)
     assert tgz.sha256 == "672dc36e775e0775a15042ce7f9959986745fa44be7519b8847b26da0022e3fa"
     assert xz.sha256 == "1e89b5355183e7c898a5a01b2f601728fe49fdb89d9c9781f13360847aaefa62"
+    archives = (tmp_path / tgz.name, tmp_path / xz.name)
+    news = (work / "Misc" / "NEWS").read_bytes()
+    report = compare(objects, commit, archives=archives, top="Python-3.13.0a5", news=news)
+    report.verify()
+    assert (report.files, report.by_eol, report.removed) == (4557, 157, 150)

@@ -174,7 +174,7 @@ def test_a_version_that_does_not_follow_is_refused(
 
 BROKEN = {
     "no-end-marker": (HEADER, "/*--end constants--*/", "", "EDIT_PATCHLEVEL", HEADER),
-    "no-serial": (HEADER, "#define PY_RELEASE_SERIAL", "#define X", "EDIT_PATCHLEVEL", f"{HEADER}:9"),
+    "no-serial": (HEADER, "PY_RELEASE_SERIAL", "X", "EDIT_PATCHLEVEL", f"{HEADER}:9"),
     "odd-level": (HEADER, "LEVEL_ALPHA\n#", "LEVEL_OMEGA\n#", "EDIT_PATCHLEVEL", f"{HEADER}:13"),
     "odd-text": (HEADER, "3.13.0a5+", "3.13.0a4+", "EDIT_PATCHLEVEL", f"{HEADER}:17"),
     "doubled": (HEADER, "#define PY_MICRO_VERSION        0", "#define PY_MICRO_VERSION 0\n" * 2,
@@ -354,7 +354,8 @@ def test_the_news_are_merged_and_dated_with_the_release(tree: Path, blurb: Tools
         ".. date: 2026-04-02-10-00-00\n.. gh-issue: 100001\n.. nonce: fedcba\n"
         ".. release date: 2026-05-05\n.. section: Library\n\n"
         "Mend 2026-04-02-10-00-00.gh-issue-100001.fedcba.\n\n..\n\n"
-        ".. date: 2026-04-01-10-00-00\n.. gh-issue: 100001\n.. nonce: abcdef\n.. section: Library\n\n"
+        ".. date: 2026-04-01-10-00-00\n.. gh-issue: 100001\n.. nonce: abcdef\n"
+        ".. section: Library\n\n"
         "Mend 2026-04-01-10-00-00.gh-issue-100001.abcdef.\n"
     )
     assert [path.name for path in (tree / "Misc/NEWS.d/next").rglob("*.rst")] == ["README.rst"]

@@ -1,4 +1,4 @@
-"""One attempt at a build, as anybody finds it in its folder: running, done, failed or killed.
+"""One attempt at a build, as anybody finds it in its folder: running, done, failed or lost.
 
 Nothing here starts anything; `relkit.adapters.processes` does.
 """
@@ -23,6 +23,8 @@ from relkit.values import BuildState, Json
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 ATTEMPT = re.compile(r"attempt-([0-9]+)")
 KILLED = "killed"
+MOST_LOST = 5
+"""A build whose attempts are lost so often has failed: starting it again does not help."""
 
 
 def delivered_by(folder: Path, *, nonce: str, name: str) -> Path | None:
@@ -75,11 +77,17 @@ def status_of(attempt: Path) -> BuildState:
         os.close(lock)
         # It may have ended between the two looks.
         if not (attempt / OUTCOME).exists():
-            return BuildState(status="failed", detail=KILLED, since=since)
+            return _lost(attempt, since)
     failure = outcome(attempt)["failure"]
     if failure is not None:
         return BuildState(status="failed", detail=str(failure), since=since)
     return BuildState(status="done", since=since)
+
+
+def _lost(attempt: Path, since: datetime) -> BuildState:
+    if (number := number_of(attempt)) >= MOST_LOST:
+        return BuildState(status="failed", detail=f"{KILLED} {number} times", since=since)
+    return BuildState(status="lost", detail=KILLED, since=since)
 
 
 def _part(attempt: Path) -> str:

@@ -82,15 +82,18 @@ class GitRepository:
 
     def remote_tag(self, *, remote: Remote, name: str) -> Tag | None:
         """Fetch and verify a tag as a remote has it, without touching the clone's own tag."""
+        ref = f"refs/tags/{check_name(name)}"
         git = self._writable_clone()
-        found = self._remotes.fetch(git, remote, f"refs/tags/{check_name(name)}")
+        found = self._remotes.fetch(git, remote, ref)
         return read_tag(git, name, found) if found else None
 
     def contains(self, *, remote: Remote, branch: str, commit: ObjectId) -> bool:
         """Tell whether a remote's branch contains a commit."""
+        ref = f"refs/heads/{check_name(branch)}"
+        check_id(commit)
         git = self._writable_clone()
-        head = self._remotes.fetch(git, remote, f"refs/heads/{check_name(branch)}")
-        return head is not None and git_clone.contains(git, head, check_id(commit))
+        head = self._remotes.fetch(git, remote, ref)
+        return head is not None and git_clone.contains(git, head, commit)
 
     # --- the clone ----------------------------------------------------------------------------
 
@@ -274,8 +277,9 @@ class GitRepository:
 
     def tag(self, *, name: str) -> Tag | None:
         """Read and verify a tag of the clone; None if there is no such tag."""
+        ref = f"refs/tags/{check_name(name)}"
         if not self._clone_exists():
             return None
         git = self._clone()
-        found = self._resolve(git, f"refs/tags/{check_name(name)}")
+        found = self._resolve(git, ref)
         return read_tag(git, name, found) if found else None

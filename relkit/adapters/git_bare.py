@@ -62,6 +62,8 @@ def protect(bare: Path) -> None:
     (bare / LOCKED_FOLDER).mkdir(exist_ok=True)
     hooks = bare / "hooks"
     hooks.mkdir(exist_ok=True)
+    for left in hooks.glob(".pre-receive.*"):
+        left.unlink()
     handle, name = tempfile.mkstemp(dir=hooks, prefix=".pre-receive.")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(HOOK)

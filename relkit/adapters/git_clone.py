@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 from relkit.adapters.git_command import GitCommand
@@ -43,7 +44,7 @@ def beside(target: Path, purpose: str) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix, suffix = f".{target.name}.", f".{purpose}"
-    for left in target.parent.glob(f"{prefix}*{suffix}"):
+    for left in target.parent.glob(f"{escape(prefix)}*{suffix}"):
         shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=target.parent))
     try:

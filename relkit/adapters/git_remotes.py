@@ -72,7 +72,7 @@ class Remotes:
             *(f"{one.new or ''}:{one.ref}" for one in updates),
         )
         if answer.status != 0:
-            raise self._refused(remote, wanted, answer)
+            self._check_done(remote, wanted, answer)
 
     def fetch(self, git: GitCommand, remote: str, ref: str) -> ObjectId | None:
         """Fetch one ref of a remote, under a ref of our own; return the object it names.
@@ -109,17 +109,23 @@ class Remotes:
             )
         return url
 
-    def _refused(self, remote: str, wanted: Mapping[str, RefUpdate], answer: Answer) -> WorldError:
+    def _check_done(self, remote: str, wanted: Mapping[str, RefUpdate], answer: Answer) -> None:
+        """Raise the reason of a push that failed, unless all of it is in effect nevertheless.
+
+        It can be: a push of a killed run goes on without it.
+        """
         now = self.refs(remote, tuple(wanted))
+        if all(now[ref] == one.new for ref, one in wanted.items()):
+            return
         for ref, one in wanted.items():
             if now[ref] not in {one.old, one.new}:
-                return WorldError(
+                raise WorldError(
                     f"{ref} on {remote} is {now[ref] or NONE}, expected was {one.old or NONE}",
                     code="REMOTE_MOVED",
                     remedy="See who moved it; nothing was pushed. Begin with a new look at it.",
                 )
         words = " ".join(f"{answer.words}\n{answer.text}".split())
-        return WorldError(
+        raise WorldError(
             f"{remote} refused the push: {words}",
             code="PUSH_REFUSED",
             remedy="Nothing was pushed. Have the cause removed (protection, rights), then go on.",

@@ -108,7 +108,7 @@ class ProcessBuilders:
         return newest(home_of(self._folder, nonce, name)) is not None
 
     def state(self, *, name: str, nonce: str) -> BuildState:
-        """Tell how the newest attempt stands; a killed one has failed, with the detail so."""
+        """Tell how the newest attempt stands; one that was killed is lost."""
         _reap()
         last = newest(home_of(self._folder, nonce, name))
         return BuildState(status="absent") if last is None else status_of(last)

@@ -52,9 +52,7 @@ class LocalTracker:
         """Replace the protection of a branch; in between it is never open without its rules."""
         marker = self._marker(branch)
         if protection.locked:
-            marker.parent.mkdir(exist_ok=True)
-            marker.touch()
-            sync_folder(marker.parent)
+            write_whole(marker, b"")
         self._state.change(partial(_with_rules, branch=branch, rules=protection.rules))
         if not protection.locked and marker.exists():
             marker.unlink()
@@ -112,7 +110,14 @@ class LocalAnnouncements:
     def drafted(self, *, channel: str) -> str | None:
         """Return the draft for a channel."""
         path = self._path(channel)
-        return path.read_bytes().decode() if path.exists() else None
+        try:
+            return path.read_bytes().decode() if path.exists() else None
+        except UnicodeDecodeError as error:
+            raise WorldError(
+                f"the draft {path.name} is not UTF-8: {error.reason}",
+                code="DRAFT_UNREADABLE",
+                remedy="Save it as UTF-8.",
+            ) from error
 
     def record_release(self, *, series: str, version: str, day: str) -> None:
         """Commit a release date to the release data."""

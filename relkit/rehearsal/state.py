@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TextIO, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -97,14 +97,18 @@ def write_whole(path: Path, data: bytes, *, new: bool = False) -> None:
     """
     try:
         _write_whole(path, data, new=new)
-    except FileExistsError:
-        raise
     except OSError as error:
-        raise WorldError(
-            f"{path.name} cannot be written: {error.strerror}",
-            code="STATE_WRITE",
-            remedy="Make room, or see to the rights of the world's folder; then run this again.",
-        ) from error
+        if new and path.exists():
+            raise
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> WorldError:
+    return WorldError(
+        f"{path.name} cannot be written: {error.strerror}",
+        code="STATE_WRITE",
+        remedy="Make room, or see to the rights of the world's folder; then run this again.",
+    )
 
 
 def _write_whole(path: Path, data: bytes, *, new: bool) -> None:
@@ -137,10 +141,17 @@ def sync_folder(folder: Path) -> None:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock that goes with a file; the end of the process gives it free."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / f".{path.name}.lock").open("w") as file:
+    with _lock_file(path) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _lock_file(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return (path.parent / f".{path.name}.lock").open("w")
+    except OSError as error:
+        raise _not_written(path, error) from error
 
 
 def safe_name(text: str) -> str:

@@ -60,14 +60,14 @@ def built(world: World, build: Build, whom: str) -> Generator[Item, None, BuildR
         code="BUILD_FAILED",
         remedy=f"Read the log of {build.name}; remove that build to have it made anew.",
     )
-    start = partial(world.builders.start, build=build) if state.status == "absent" else None
+    needs_start = state.status in {"absent", "lost"}
     yield Wait(
         f"the build {build.name}",
         whom,
         timedelta(hours=HOURS.get(build.name, EXPERT_HOURS)),
         ready=state.status == "done",
         progress=state.detail,
-        start=start,
+        start=partial(world.builders.start, build=build) if needs_start else None,
     )
     done = state.status == "done"
     return world.builders.result(name=build.name, nonce=build.nonce) if done else None

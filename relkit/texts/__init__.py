@@ -12,7 +12,7 @@ from relkit.manifest import SITE, Manifest
 from relkit.release import Release
 from relkit.values import Person
 
-LINK = re.compile(r"https?://[^\s)>\]]+")
+LINK = re.compile(r"[a-z][a-z0-9+.-]*://[^\s)>\]]+", flags=re.IGNORECASE)
 TRUSTED = (SITE, "https://peps.python.org/", "https://docs.python.org/", "https://github.com/")
 CHANNELS = ("page", "discuss", "blog", "committers")
 """Where a release is told: the site's page, the forum, the blog, the committers."""

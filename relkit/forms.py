@@ -1,0 +1,98 @@
+"""The forms in which the release manager decides and waives, and how things are displayed.
+
+A form and its words are one output: with a kernel the form is seen, without one the words. When the
+form was used, only the words are left. A click is nothing without its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+from IPython.display import display
+
+from relkit import view
+from relkit.errors import ReleaseError
+from relkit.run import Proposal, Run
+from relkit.view import View
+
+MANAGER = "release-manager"
+WIDE = {"width": "100%", "max_width": "50em"}
+
+
+def show(shown: View) -> None:
+    """Display what people see, in both its forms."""
+    display(shown.bundle(), raw=True)
+
+
+def decide(run: Run, proposal: Proposal, words: Callable[[], View]) -> None:
+    """Show the form of the release manager's decision on a plan, below how the gate stands now.
+
+    `words` says how it stands; it is asked again after the click.
+    """
+    name = proposal.step.name
+    who = run.world.policy.person(MANAGER).name
+    approve, reject = _button("Approve", "check"), _button("Reject", "times")
+
+    def use(button: widgets.Button, reason: str) -> View:
+        verdict = "approve" if button is approve else "reject"
+        run.decide(proposal, verdict, who, MANAGER, reason)
+        return words()
+
+    title = f"You decide as {MANAGER}, {who}, on plan {proposal.plan.digest}"
+    _form(f"relkit-{name}", words(), title, "what you looked at", [approve, reject], use)
+
+
+def waive(run: Run, proposal: Proposal, check: str) -> None:
+    """Show the form that accepts one failed check of this plan."""
+    name = proposal.step.name
+    who = run.world.policy.person(MANAGER).name
+
+    def use(_: widgets.Button, reason: str) -> View:
+        run.waive(proposal, check, who, MANAGER, reason)
+        return view.line(f"WAIVED by {who}: {check}: {reason.strip()}. Run this cell again.")
+
+    title = f"You may waive it as {MANAGER}, {who}, on plan {proposal.plan.digest}"
+    words = view.line(f"This check can be waived: {check}")
+    _form(f"relkit-{name}", words, title, "why this may be", [_button("Waive", "")], use)
+
+
+def _button(word: str, icon: str) -> widgets.Button:
+    return widgets.Button(description=word, icon=icon)
+
+
+def _form(  # noqa: PLR0913 (the parts of a form)
+    mark: str,
+    words: View,
+    title: str,
+    hint: str,
+    buttons: list[widgets.Button],
+    use: Callable[[widgets.Button, str], View],
+) -> None:
+    """Show words above a form of a reason and buttons; what `use` returns takes their place.
+
+    `mark` begins the class names by which tests find the parts.
+    """
+    reason = widgets.Text(placeholder=hint, description="Reason", layout=WIDE)
+    message = widgets.HTML()
+    heading = widgets.HTML(view.line(title).html)
+    form = widgets.VBox([widgets.HTML(words.html), heading, reason, widgets.HBox(buttons), message])
+    for part in (reason, *buttons):
+        part.add_class(f"{mark}-{part.description.lower()}")
+    bundle = words.bundle() | form._repr_mimebundle_() | {"text/plain": words.text}
+    handle: Any = display(bundle, raw=True, display_id=True)
+
+    def click(button: widgets.Button) -> None:
+        if form.comm is None:  # the second click of two
+            return
+        try:
+            shown = use(button, reason.value)
+        except ReleaseError as error:
+            message.value = view.refusal(error).html
+            return
+        handle.update(shown.bundle(), raw=True)
+        form.close()
+
+    for button in buttons:
+        button.on_click(click)

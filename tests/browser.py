@@ -1,0 +1,213 @@
+"""A real JupyterLab in a real browser, as a person meets it, and what can be read there.
+
+The server is this environment's, with the project's own settings; all it keeps is in a folder of
+the test. The browser can reach 127.0.0.1 and nothing else, and every address that the page asks
+for is noted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Locator, Page, sync_playwright
+
+PROJECT = Path(__file__).resolve().parent.parent
+FLAGS = """--disable-gpu --disable-dev-shm-usage --disable-background-networking --no-first-run
+--disable-component-update --disable-sync --disable-default-apps --no-proxy-server"""
+OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
+WINDOW = {"width": 1280, "height": 900}
+STARTS = 60  # seconds in which the server answers
+IDLE = """name => {
+  const main = window.jupyterapp ? [...window.jupyterapp.shell.widgets("main")] : [];
+  const panel = main.find(one => one.context && one.context.path.endsWith(name));
+  const kernel = panel && panel.sessionContext.session && panel.sessionContext.session.kernel;
+  return !!(kernel && panel.context.isReady && window.jupyterapp.shell.currentWidget === panel
+            && kernel.connectionStatus === "connected" && kernel.status === "idle");
+}"""
+EXECUTE = "command => window.jupyterapp.commands.execute(command)"
+RESTART = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+SELECT = """id => {
+  const notebook = window.jupyterapp.shell.currentWidget.content;
+  const place = notebook.widgets.findIndex(one => one.model.id === id);
+  notebook.activeCellIndex = place;
+  notebook.deselectAll();
+  return notebook.scrollToItem(place, "start").then(() => place);
+}"""
+
+
+def chromium() -> str | None:
+    """Return Debian's Chromium; Playwright's own one would have to be downloaded."""
+    return shutil.which("chromium")
+
+
+@dataclass
+class Server:
+    """A running JupyterLab: where it is, who may come in, and what it works on."""
+
+    url: str
+    token: str
+    folder: Path
+    environment: Mapping[str, str] = field(repr=False)
+
+    def kernels(self) -> list[int]:
+        """Return the process ids of its kernels, from the files they are started with."""
+        mark = str(self.folder / "r").encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if any(word.startswith(mark) for word in words):
+                    found.append(int(process.name))
+        return found
+
+
+@contextmanager
+def jupyterlab(folder: Path, project: Path, **environment: str) -> Iterator[Server]:
+    """Run JupyterLab on `project` with its `jupyter` settings; keep everything else in `folder`.
+
+    `folder` must have a short path: kernels listen on sockets below it, and the system allows
+    about 100 characters for their names.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    names = {f"JUPYTER_{x.upper()}_DIR": str(folder / x[0]) for x in ("config", "data", "runtime")}
+    ours = {"JUPYTER_CONFIG_PATH": str(project / "jupyter"), "IPYTHONDIR": str(folder / "i")}
+    every = os.environ | names | ours | environment
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}"]
+    command += ["--LabApp.expose_app_in_browser=True"]
+    command += ["--allow-root"] if os.getuid() == 0 else []
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=project, env=every, stderr=log, stdout=log)
+    try:
+        token = _token(folder / "r", port, process)
+        yield Server(f"http://127.0.0.1:{port}", token, folder, every)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _token(runtime: Path, port: int, process: subprocess.Popen[bytes]) -> str:
+    """Return the token that the settings made, from the file the server writes for its tools."""
+    end = time.monotonic() + STARTS
+    while time.monotonic() < end and process.poll() is None:
+        for path in runtime.glob("jpserver-*.json"):
+            with suppress(ValueError):
+                found = json.loads(path.read_text())
+                if found["port"] == port:
+                    return str(found["token"])
+        time.sleep(0.1)
+    raise TimeoutError("JupyterLab does not start")
+
+
+@contextmanager
+def browser() -> Iterator[tuple[Page, list[str]]]:
+    """Open a window of Chromium; yield it and the addresses it asked for, as they come."""
+    asked: list[str] = []
+    # Without a user namespace, as root in a container, its sandbox cannot be made.
+    more = ["--no-sandbox"] if os.getuid() == 0 else []
+    with sync_playwright() as playwright:
+        chrome = playwright.chromium.launch(
+            executable_path=chromium(), args=[*FLAGS.split(), OFFLINE, *more]
+        )
+        page = chrome.new_page(viewport=WINDOW)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("websocket", lambda made: asked.append(made.url))
+        yield page, asked
+        chrome.close()
+
+
+@dataclass
+class Lab:
+    """A notebook open in the browser."""
+
+    page: Page
+    server: Server
+    path: Path
+    pictures: Path
+
+    @classmethod
+    def open(cls, page: Page, server: Server, path: Path, pictures: Path) -> Lab:
+        """Start a kernel for the notebook, then show it (the other way round Lab may start two)."""
+        lab = cls(page, server, path, pictures)
+        where = str(path.relative_to(server.folder / "project"))
+        form = {"path": where, "name": path.name, "type": "notebook", "kernel": {"name": "python3"}}
+        headers = {"Authorization": f"token {server.token}"}
+        end = time.monotonic() + STARTS
+        while True:
+            with suppress(PlaywrightError):
+                made = page.request.post(f"{server.url}/api/sessions", headers=headers, data=form)
+                assert made.ok, made.text()
+                break
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        workspace = secrets.token_hex(4)
+        page.goto(f"{server.url}/lab/workspaces/{workspace}/tree/{where}?token={server.token}")
+        lab.idle()
+        return lab
+
+    def idle(self, seconds: float = 60) -> None:
+        """Wait until the kernel has nothing to do."""
+        self.page.wait_for_function(IDLE, arg=self.path.name, timeout=seconds * 1000)
+
+    def command(self, name: str) -> None:
+        """Execute one of Lab's commands, as a menu does."""
+        self.page.evaluate(EXECUTE, name)
+
+    def run_all(self) -> None:
+        """Run all cells; return when the last one ran or one refused."""
+        self.command("notebook:run-all-cells")
+        self.idle()
+
+    def run_cell(self, cell: str) -> None:
+        """Run one cell."""
+        self.show(cell)
+        self.command("notebook:run-cell")
+        self.idle()
+
+    def restart(self) -> None:
+        """Restart the kernel."""
+        self.page.evaluate(RESTART)
+        self.idle()
+
+    def show(self, cell: str) -> Locator:
+        """Scroll to a cell, and return it."""
+        place = self.page.evaluate(SELECT, cell)
+        assert place >= 0, cell
+        return self.page.locator(f'.jp-Cell[data-windowed-list-index="{place}"]')
+
+    def screenshot(self, name: str) -> None:
+        """Keep a picture of the window."""
+        self.page.screenshot(path=self.pictures / f"{name}.png")
+
+    def saved(self) -> nbformat.NotebookNode:
+        """Save the notebook in Lab, and return what is in the file then."""
+        self.command("docmanager:save")
+        return nbformat.read(self.path, as_version=4)
+
+
+def cell_of(notebook: nbformat.NotebookNode, name: str) -> Any:  # noqa: ANN401 (untyped)
+    """Return a cell by its id."""
+    return next(cell for cell in notebook.cells if cell.id == name)
+
+
+def text_of(cell: Any) -> str:  # noqa: ANN401 (untyped)
+    """Return what a cell's outputs say without a kernel and without HTML."""
+    words = []
+    for output in cell.outputs:
+        words += output.get("traceback", []) + [output.get("data", {}).get("text/plain", "")]
+    return re.sub("\x1b\\[[0-9;]*m", "", "\n".join(words))
