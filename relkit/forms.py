@@ -62,7 +62,7 @@ def _button(word: str, icon: str) -> widgets.Button:
     return widgets.Button(description=word, icon=icon)
 
 
-def _form(  # noqa: PLR0913 (the parts of a form)
+def _form(
     mark: str,
     words: View,
     title: str,

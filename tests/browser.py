@@ -24,13 +24,13 @@ from typing import Any
 
 import nbformat
 from playwright.sync_api import Error as PlaywrightError
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page, ViewportSize, sync_playwright
 
 PROJECT = Path(__file__).resolve().parent.parent
 FLAGS = """--disable-gpu --disable-dev-shm-usage --disable-background-networking --no-first-run
 --disable-component-update --disable-sync --disable-default-apps --no-proxy-server"""
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
-WINDOW = {"width": 1280, "height": 900}
+WINDOW = ViewportSize(width=1280, height=900)
 STARTS = 60  # seconds in which the server answers
 IDLE = """name => {
   const main = window.jupyterapp ? [...window.jupyterapp.shell.widgets("main")] : [];
@@ -39,7 +39,11 @@ IDLE = """name => {
   return !!(kernel && panel.context.isReady && window.jupyterapp.shell.currentWidget === panel
             && kernel.connectionStatus === "connected" && kernel.status === "idle");
 }"""
-EXECUTE = "command => window.jupyterapp.commands.execute(command)"
+EXECUTE = """command => {
+  window.executed = "";
+  window.jupyterapp.commands.execute(command).then(() => { window.executed = command; });
+}"""
+EXECUTED = "command => window.executed === command"
 RESTART = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
 SELECT = """id => {
   const notebook = window.jupyterapp.shell.currentWidget.content;
@@ -164,9 +168,10 @@ class Lab:
         """Wait until the kernel has nothing to do."""
         self.page.wait_for_function(IDLE, arg=self.path.name, timeout=seconds * 1000)
 
-    def command(self, name: str) -> None:
-        """Execute one of Lab's commands, as a menu does."""
+    def command(self, name: str, seconds: float = 60) -> None:
+        """Execute one of Lab's commands, as a menu does, and wait until it is done."""
         self.page.evaluate(EXECUTE, name)
+        self.page.wait_for_function(EXECUTED, arg=name, timeout=seconds * 1000)
 
     def run_all(self) -> None:
         """Run all cells; return when the last one ran or one refused."""
@@ -197,7 +202,8 @@ class Lab:
     def saved(self) -> nbformat.NotebookNode:
         """Save the notebook in Lab, and return what is in the file then."""
         self.command("docmanager:save")
-        return nbformat.read(self.path, as_version=4)
+        notebook: nbformat.NotebookNode = nbformat.reads(self.path.read_text(), as_version=4)
+        return notebook
 
 
 def cell_of(notebook: nbformat.NotebookNode, name: str) -> Any:  # noqa: ANN401 (untyped)
@@ -209,5 +215,5 @@ def text_of(cell: Any) -> str:  # noqa: ANN401 (untyped)
     """Return what a cell's outputs say without a kernel and without HTML."""
     words = []
     for output in cell.outputs:
-        words += output.get("traceback", []) + [output.get("data", {}).get("text/plain", "")]
+        words += [*output.get("traceback", []), output.get("data", {}).get("text/plain", "")]
     return re.sub("\x1b\\[[0-9;]*m", "", "\n".join(words))

@@ -22,7 +22,7 @@ from sigstore.oidc import IdentityToken
 from relkit.adapters.advisories import LocalAdvisories
 from relkit.adapters.editors import Tools, blurb_for
 from relkit.adapters.folders import FolderServer
-from relkit.adapters.git import GitRepository, Identity, SigningKey, make_bare, protect
+from relkit.adapters.git import GitRepository, Identity, SigningKey, clear_locks, make_bare, protect
 from relkit.adapters.git_command import GitCommand
 from relkit.adapters.gpg import GpgSigner, make_throwaway_key
 from relkit.adapters.machine import LocalMachine
@@ -65,7 +65,7 @@ from relkit.worlds import WorldFile
 
 MANAGER = "release-manager"
 TOOLS = Path(sys.prefix) / "share" / "relkit"
-"""Where `make env` installs each version of blurb."""
+"""Where `make env` installs each version of blurb; environments for trees' docs lie there too."""
 
 
 class Made(Value):
@@ -94,6 +94,8 @@ def open_rehearsal(
         )
     with locked(state / "world"):
         made = _made(state, file, release, repository)
+        for bare in ("upstream.git", "fork.git"):
+            clear_locks(state / bare)
     with ExitStack() as stack:
         world = _wired(stack, state, file, digest, made, release)
         return world, stack.pop_all().close
@@ -268,7 +270,7 @@ def _repository(
         tools=Tools(
             python=sys.executable,
             blurb=tuple(blurb_command(blurb)),
-            docs_environments=state / "docs-environments",
+            docs_environments=TOOLS / "docs",
             logs=state / "logs" / str(release.version),
         ),
     )

@@ -59,22 +59,12 @@ def release_news(release: Release, world: World, results: Results) -> Plan:
 
 
 @step(phase=PHASE, where=HERE, after=[release_news], returns=Commit)
-def regenerate_topics(release: Release, world: World, results: Results) -> Plan:
-    """Regenerate the pydoc topics.
-
-    What `help("for")` shows is made from the documentation by CPython's own
-    `make -C Doc pydoc-topics`, with the Sphinx that the tree pins. Minutes on a real tree.
-    """
-    yield from edit(release, world, "pydoc-topics", results[release_news].commit)
-
-
-@step(phase=PHASE, where=HERE, after=[regenerate_topics], returns=Commit)
 def set_version(release: Release, world: World, results: Results) -> Plan:
     """Set the version numbers.
 
     In `Include/patchlevel.h`, which the interpreter reports, and in the title of `README.rst`.
     """
-    yield from edit(release, world, "version-numbers", results[regenerate_topics].commit)
+    yield from edit(release, world, "version-numbers", results[release_news].commit)
 
 
 @step(phase=PHASE, where=HERE, after=[set_version], returns=Commit)
@@ -87,10 +77,21 @@ def resolve_next_versions(release: Release, world: World, results: Results) -> P
     yield from edit(release, world, "next-versions", results[set_version].commit)
 
 
+@step(phase=PHASE, where=HERE, after=[resolve_next_versions], returns=Commit)
+def regenerate_topics(release: Release, world: World, results: Results) -> Plan:
+    """Regenerate the pydoc topics.
+
+    What `help("for")` shows is made from the documentation by CPython's own
+    `make -C Doc pydoc-topics`, with the Sphinx that the tree pins. It comes last, so that it sees
+    the versions just resolved. Minutes on a real tree.
+    """
+    yield from edit(release, world, "pydoc-topics", results[resolve_next_versions].commit)
+
+
 @step(
     phase=PHASE,
     where=HERE,
-    after=[resolve_next_versions, check_buildbots],
+    after=[regenerate_topics, check_buildbots],
     gate="release-commit",
     returns=Commit,
 )
@@ -102,7 +103,7 @@ def commit_release(release: Release, world: World, results: Results) -> Plan:
     the push of both to the fork; nothing of it is public upstream. Until then all of it can be
     thrown away.
     """
-    base, edited = results[freeze_branch].head, results[resolve_next_versions].commit
+    base, edited = results[freeze_branch].head, results[regenerate_topics].commit
     yield still_frozen(release, world, results)
     changes = world.repo.changes(base=base, commit=edited)
     allowed = [pattern for patterns in WRITES.values() for pattern in patterns]
