@@ -256,14 +256,15 @@ class Ledger:
                 code="RUN_NOT_HELD",
                 remedy="Run the cell that opens the run again.",
             )
-        record = Record(
-            number=len(self.records),
-            at=max([self.now(), *(r.at for r in self.records[-1:])]),
-            revision=self.revision,
-            previous=self.head,
-            entry=entry,
+        line, record = _written(
+            Record(
+                number=len(self.records),
+                at=max([self.now(), *(r.at for r in self.records[-1:])]),
+                revision=self.revision,
+                previous=self.head,
+                entry=entry,
+            )
         )
-        line = _line_of(record)
         self._write(line + b"\n", record.number)
         self.records.append(record)
         self.head = hashlib.sha256(line).hexdigest()
@@ -330,18 +331,21 @@ def parse(data: bytes, name: str) -> tuple[list[Record], str]:
     return records, head
 
 
-def _line_of(record: Record) -> bytes:
-    """Return the line of a record; refuse one that could not be read again."""
+def _written(record: Record) -> tuple[bytes, Record]:
+    """Return the line of a record, and the record as it is read again (with its keys in order).
+
+    Whoever goes on in this process so sees the same as one who opens the ledger later. Refuses a
+    record that could not be read again.
+    """
     try:
         line = canonical(record.to_data())
-        _record_of(line)
+        return line, _record_of(line)
     except (ValueError, RecursionError) as error:
         raise RecordError(
             f"record {record.number} cannot be kept: {str(error).splitlines()[0]}",
             code="RECORD_NOT_WRITTEN",
             remedy="Look at what the step yields: texts and numbers must be plain, and not huge.",
         ) from error
-    return line
 
 
 def _parse_line(line: bytes, number: int, name: str) -> Record:

@@ -17,11 +17,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+import relkit.adapters.processes as processes_adapter
 from relkit import ledger as log
 from relkit.manifest import expected, schemes
 from relkit.opening import Opened, open_release
@@ -81,6 +82,13 @@ def opened_at(records: Path, version: str = VERSION) -> Iterator[Opened]:
         yield opened
     finally:
         opened.close()
+        await_that(_no_children, "a build of this process goes on")
+
+
+def _no_children() -> bool:
+    """Tell whether this process has no builds; those that ended are taken note of."""
+    processes_adapter._reap()
+    return not processes_adapter._children
 
 
 def advance(opened: Opened, until: str = "") -> Iterator[str]:
@@ -91,11 +99,17 @@ def advance(opened: Opened, until: str = "") -> Iterator[str]:
             return
 
 
-def relkit(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
+def relkit(
+    *arguments: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
     return subprocess.run(
         [BIN / "relkit", *map(str, arguments)],
-        **{"cwd": ROOT, "capture_output": True, "text": True, "check": False} | options,
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=PATIENCE_SECONDS,
     )
 
@@ -159,7 +173,7 @@ def started(*command: str | Path) -> Iterator[subprocess.Popen[str]]:
         list(map(str, command)),
         cwd=ROOT,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
@@ -177,10 +191,12 @@ def bare(records: Path, version: str = VERSION) -> tuple[str | Path, ...]:
 
 def await_line(output: IO[str], wanted: str) -> None:
     """Read lines until the wanted one has come; an end of output is an error."""
+    seen = []
     for line in output:
+        seen.append(line)
         if line.strip() == wanted:
             return
-    raise AssertionError(f"the process ended before {wanted}")
+    raise AssertionError(f"the process ended before {wanted}: {''.join(seen)}")
 
 
 def await_that(condition: Callable[[], bool], what: str) -> None:
@@ -250,7 +266,10 @@ def final_world(opened: Opened) -> dict[str, Any]:
     version = str(run.release.version)
     tag = git(state / "upstream.git", "rev-parse", f"refs/tags/{run.release.tag}")
     nonce = run.inputs.nonce
-    plain = lambda text: text.replace(tag, "TAG").replace(nonce, "NONCE")  # noqa: E731
+
+    def plain(text: str) -> str:
+        return text.replace(tag, "TAG").replace(nonce, "NONCE")
+
     return {
         "refs": {name: refs(state / f"{name}.git") for name in ("upstream", "fork", "peps")},
         "clone": run.world.repo.clone_state(),

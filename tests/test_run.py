@@ -515,6 +515,20 @@ def test_a_waiver_is_refused_where_policy_or_step_do_not_allow_it(  # noqa: PLR0
     assert on_disk(run) == before
 
 
+def test_a_planted_waiver_of_what_cannot_be_waived_counts_for_nothing(
+    run: Run, world: toy.Toy, record: Path
+) -> None:
+    world.box.turn("knob broken", "yes")
+    digest = run.propose("look").plan.digest
+    run.close()
+    who, role = RM
+    waiver = log.Waived(
+        step="look", digest=digest, check="the box is whole", who=who, role=role, reason="no"
+    )
+    planted(record, waiver)
+    assert refused(CheckError, world.open(record).apply, "look").code == "BROKEN"
+
+
 def test_a_check_that_passes_cannot_be_waived_beforehand(run: Run) -> None:
     call = (run.waive, run.propose("look"), "the lamp is green", *RM, "in case")
     assert refused(GateError, *call).code == "NOT_WAIVABLE"
@@ -580,7 +594,11 @@ def test_a_patient_run_goes_on_as_soon_as_it_is_there(
     assert events(run, "bake") == ["set-going", "waited", "planned", "completed"]
 
 
-def test_a_patient_run_ends_at_the_deadline(record: Path, tmp_path: Path) -> None:
+def test_a_patient_run_ends_at_the_deadline(
+    record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naps: list[float] = []
+    monkeypatch.setattr(time, "sleep", naps.append)
     world = toy.Toy.at(tmp_path / "world", patience_seconds=60)
     world.builds.swift = False
     run = upto(world.open(record), "bake")
@@ -588,6 +606,7 @@ def test_a_patient_run_ends_at_the_deadline(record: Path, tmp_path: Path) -> Non
     run._await(run.propose("bake"), run.propose("bake").plan.waits[0])
     world.clock.time += timedelta(hours=2)
     assert refused(WaitingError, run.apply, "bake").code == "NOT_READY"
+    assert naps == []
 
 
 def test_a_failed_check_ends_the_waiting_at_once(

@@ -75,7 +75,11 @@ def built(world: World, build: Build, whom: str) -> Generator[Item, None, BuildR
 
 def facts(result: BuildResult) -> Facts:
     """Return the facts of a build as text, as they stand in the record."""
-    return Facts(facts={name: str(value) for name, value in sorted(result.facts.items())})
+    words = {
+        name: " ".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in sorted(result.facts.items())
+    }
+    return Facts(facts=words)
 
 
 @step(phase=PHASE, where="build machines", after=[push_to_fork])
