@@ -9,10 +9,11 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from relkit import errors
-from relkit.errors import ReleaseError
+from relkit.errors import ReleaseError, WorldError
 
 
 def execute(
@@ -20,7 +21,7 @@ def execute(
 ) -> int:
     """Execute a notebook into `target`; return the exit status: 0 done, 75 waiting, 1 or 2 refused.
 
-    A kernel that dies or a time-out comes out as the exception it is; `target` says so too.
+    Raises `WorldError` (``KERNEL_LOST``) for a kernel that died; `target` says so too.
     """
     logging.getLogger("papermill").setLevel(logging.ERROR)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +39,12 @@ def execute(
             )
         except PapermillExecutionError as error:
             return exit_status(error.ename)
+        except (DeadKernelError, CellTimeoutError) as error:
+            raise WorldError(
+                f"the kernel of {target.name} ended before the notebook: {type(error).__name__}",
+                code="KERNEL_LOST",
+                remedy="Run this again: what is done is not done again.",
+            ) from error
     return 0
 
 

@@ -81,7 +81,6 @@ def _rehearse(options: argparse.Namespace) -> int:
     """Make the world, run the notebook to its end, seal the record, say where everything is."""
     from relkit.rehearsal.report import report
 
-    _open_and_close(options)
     status = _run(options)
     if status == 0:
         print(report(_folder(options)))

@@ -19,6 +19,7 @@ from papermill.engines import NBClientEngine
 
 from relkit.environment import environment
 from relkit.errors import UsageError, WaitingError
+from relkit.marks import put_mark
 
 WAITING = WaitingError.__name__
 PARAMETERS = ("version", "kind", "date", "world", "records")
@@ -61,11 +62,11 @@ class RelkitEngine(NBClientEngine):  # type: ignore[misc] # papermill has no typ
             super().execute_managed_notebook(nb_man, kernel_name, **options)
         except BaseException as error:
             started = [cell for cell in nb.cells if cell.metadata.papermill.get("start_time")]
-            if started:
-                nb_man.cell_exception(started[-1])
-            nb.metadata["relkit"] = {"status": "aborted", "reason": type(error).__name__}
+            # papermill takes all cells before the one that failed for completed.
+            nb_man.cell_exception(started[-1] if started else nb.cells[0])
+            put_mark(nb, {"status": "aborted", "reason": type(error).__name__})
             raise
-        nb.metadata["relkit"] = _ending(nb)
+        put_mark(nb, _ending(nb))
 
 
 def _ending(nb: Any) -> dict[str, str]:

@@ -20,6 +20,7 @@ from nbconvert import HTMLExporter
 from relkit import batch, render
 from relkit.environment import environment
 from relkit.errors import RecordError, VerificationError
+from relkit.marks import ending_of
 from relkit.run import History
 from relkit.steps.sign import MANIFEST, close_manifest
 from relkit.values import Digest, Value
@@ -94,7 +95,7 @@ def replay(history: History, folder: Path) -> nbformat.NotebookNode:
         status = batch.execute(source, target, parameters, progress=False)
     executed = nbformat.read(target, as_version=4)
     target.unlink()
-    if status or executed.metadata.get("relkit", {}).get("status") != "done":
+    if status or ending_of(executed) != "done":
         raise VerificationError(
             f"the replay ended with {executed.metadata.get('relkit')}",
             code="REPLAY_FAILED",
@@ -105,7 +106,8 @@ def replay(history: History, folder: Path) -> nbformat.NotebookNode:
 
 def _cleaned(executed: Any, private: str) -> nbformat.NotebookNode:  # noqa: ANN401 (untyped)
     """Take off times and names of this machine; refuse outputs that are not plain."""
-    executed.metadata.pop("papermill", None)
+    for name in ("papermill", "relkit"):
+        executed.metadata.pop(name, None)
     for cell in executed.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
@@ -144,10 +146,10 @@ def _digests(folder: Path) -> dict[str, str]:
 def _attempt(path: Path) -> Attempt:
     """Describe an attempt; one that another engine made says so by saying nothing."""
     try:
-        ended = nbformat.read(path, as_version=4).metadata.get("relkit", {}).get("status", "")
+        ended = ending_of(nbformat.read(path, as_version=4))
     except (ValueError, nbformat.reader.NotJSONError):
         ended = "unreadable"
-    return Attempt(sha256=_sha256(path), ended=str(ended))
+    return Attempt(sha256=_sha256(path), ended=ended)
 
 
 def _sha256(path: Path) -> str:

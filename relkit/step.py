@@ -23,7 +23,7 @@ from pydantic_core import to_jsonable_python
 from relkit.ports import World
 from relkit.release import RELEASES, Kind, Release
 from relkit.values import Artifact, Digest, Json, Value, digest_of
-from relkit.words import in_words
+from relkit.words import in_words, part_in_words
 
 R = TypeVar("R", bound=Value)
 EXCERPT = 6_000  # characters of a long evidence that are kept in the record
@@ -144,7 +144,8 @@ class Call(Value):
         return validate_call(method)(**self.arguments)
 
     def __str__(self) -> str:
-        arguments = ", ".join(f"{name}={_short(value)}" for name, value in self.arguments.items())
+        words = {name: value and part_in_words(value) for name, value in self.arguments.items()}
+        arguments = ", ".join(f"{name}={_short(value)}" for name, value in words.items())
         return f"{self.port}.{self.method}({arguments})"
 
 

@@ -21,7 +21,7 @@ from relkit.errors import ReleaseError
 from relkit.ledger import Record
 from relkit.run import History, Proposal
 from relkit.step import ActionData, EvidenceData, PlanData, Step
-from relkit.words import in_words
+from relkit.words import in_words, part_in_words
 
 STATES = {
     "pending": "waits for steps before it",
@@ -32,11 +32,11 @@ STATES = {
     "complete": "complete",
 }
 VERDICTS = {"pass": "ok", "warning": "WARNING", "fail": "FAILED", "unknown": "UNKNOWN"}
-CELL = "text-align:left;vertical-align:top"
-HEAD = f"{CELL};white-space:nowrap"
+CELL = "text-align:left;vertical-align:top;padding:.3em .6em;line-height:1.3"
+SHORT = f"{CELL};white-space:pre"
 WORDS = f"{CELL};white-space:pre-wrap"
 DIGESTS = f"{WORDS};overflow-wrap:anywhere;min-width:12em"
-LONGEST = 24  # characters of a word that is never broken to fit a column
+UNBROKEN = 24  # characters of a cell, or of a word in it, that stays on one line
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> View:
     if not rows:
         return View("", "")
     words = [[in_words(value) for value in row] for row in rows]
-    long = [max(map(_longest, column)) > LONGEST for column in zip(*words, strict=True)]
+    styles = cycle(map(_style, zip(*words, strict=True)))
     frame = pd.DataFrame(words, columns=list(columns))
     with pd.option_context("display.max_colwidth", None):
         marked = frame.to_html(
@@ -79,13 +79,17 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> View:
             formatters=[str] * len(columns),  # pandas' own would spell line ends as \\n
         )
     text = "\n".join("  ".join(row).rstrip() for row in _padded([list(columns), *words]))
-    styles = cycle(DIGESTS if one else WORDS for one in long)
-    marked = marked.replace("<th>", f'<th style="{HEAD}">')
+    marked = marked.replace("<th>", f'<th style="{SHORT}">')
     return View(text, re.sub("<td>", lambda _: f'<td style="{next(styles)}">', marked))
 
 
-def _longest(text: str) -> int:
-    return max(map(len, text.split()), default=0)
+def _style(column: Iterable[str]) -> str:
+    """Return how the cells of a column are set: nobody has to read a time on two lines."""
+    cells = list(column)
+    if max(map(len, cells)) <= UNBROKEN:
+        return SHORT
+    longest = max((len(word) for cell in cells for word in cell.split()), default=0)
+    return DIGESTS if longest > UNBROKEN else WORDS
 
 
 def _padded(rows: list[list[str]], widest: int = 70) -> list[list[str]]:
@@ -199,16 +203,26 @@ def _done(shown: Proposal, number: int) -> str:
         return "begun" if number in shown.progress.started else "to do"
     assert isinstance(record.entry, log.Done)  # noqa: S101 (for the type checker)
     how = "found done" if record.entry.found else "done"
-    return f"{how} at {record.at:%H:%M:%S} (#{record.number}): {record.entry.evidence}"
+    # What was read back is said where the plan does not say it already.
+    told = shown.plan.actions[number].expects == "exists" and record.entry.evidence != "yes"
+    evidence = f": {record.entry.evidence}" if told else ""
+    return f"{how} at {record.at:%H:%M:%S} (#{record.number}){evidence}"
 
 
 def result(shown: Proposal) -> View:
-    """Return what a complete step hands on; the parts of a list stand below each other."""
-    rows = []
-    for name, value in (shown.progress.result or {}).items():
-        parts = value if isinstance(value, list) and value else [value]
-        rows += [("" if number else name, part) for number, part in enumerate(parts)]
+    """Return what a complete step hands on; the parts of a large value stand below each other."""
+    rows = [
+        ("" if number else name, part)
+        for name, value in (shown.progress.result or {}).items()
+        for number, part in enumerate(_parts(value))
+    ]
     return table(("result", ""), rows)
+
+
+def _parts(value: object) -> list[object]:
+    if isinstance(value, dict) and len(value) > 1:
+        return [f"{name}: {part_in_words(part)}" for name, part in value.items()]
+    return value if isinstance(value, list) and value else [value]
 
 
 def decisions(step: Step[Any], records: Iterable[Record], plan: PlanData | None) -> View:

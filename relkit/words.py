@@ -9,10 +9,10 @@ SPOKEN = {True: "yes", False: "no", None: NOTHING}
 
 
 def in_words(value: object) -> str:
-    """Return JSON data on one line.
+    """Return JSON data on one line; text stays as it is.
 
     ``{"locked": true, "rules": []}`` becomes ``locked: yes; rules: none``; what has a name begins
-    with it: ``v3.15.0a1 (commit: …)``. Text stays as it is, but for empty text in a larger value.
+    with it: ``v3.15.0a1 (commit: …)``.
     """
     match value:
         case str():
@@ -21,17 +21,19 @@ def in_words(value: object) -> str:
             rest = {key: one for key, one in value.items() if key != "name"}
             return f"{value['name']} ({in_words(rest)})" if rest else str(value["name"])
         case Mapping():
-            return "; ".join(f"{key}: {_inner(one)}" for key, one in value.items()) or NOTHING
+            return (
+                "; ".join(f"{key}: {part_in_words(one)}" for key, one in value.items()) or NOTHING
+            )
         case Sequence():
-            return ", ".join(map(_inner, value)) or NOTHING
+            return ", ".join(map(part_in_words, value)) or NOTHING
         case bool() | None:
             return SPOKEN[value]
         case _:
             return str(value)
 
 
-def _inner(value: object) -> str:
-    """Return a part of a larger value; one with unnamed parts of its own is bracketed."""
+def part_in_words(value: object) -> str:
+    """Return a part of something larger: bracketed where it has parts, never empty."""
     if value == "":
         return EMPTY
     bracketed = isinstance(value, Mapping) and value and "name" not in value

@@ -6,8 +6,9 @@ import hashlib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from relkit.errors import UsageError
 from relkit.values import Value
@@ -15,11 +16,19 @@ from relkit.values import Value
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,60}$")]
 
 
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError) as error:
+        raise ValueError(f"no such time zone: {name}") from error
+    return name
+
+
 class Role(Value):
     """A person in a role; `played` says that the rehearsal answers for this person."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
-    time_zone: str = "UTC"
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     played: bool = False
 
 

@@ -16,9 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 import rehearsals
+from cells import read
 from rehearsals import DATE, VERSION
 
 from relkit.errors import RecordError
@@ -144,7 +144,7 @@ def kill(victims: str, command: subprocess.Popen[str], records: Path) -> None:
 def assert_true_marks(records: Path, victims: str) -> None:
     """The attempt that was cut off does not say that anything after it was done."""
     (path,) = (records / VERSION).glob("attempts/*.ipynb")
-    attempt = nbformat.read(path, as_version=4)
+    attempt = read(path)
     mark = attempt.metadata.get("relkit", {}).get("status")
     assert mark == ("aborted" if victims == "the kernel" else None)
     for cell in attempt.cells:

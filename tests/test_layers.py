@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
     {
         *("__main__", "batch", "cli", "engine", "environment", "forms", "notebook", "opening"),
         *("graph", "graph_cards", "graph_layout", "graph_wires"),
-        *("page", "render", "seal", "view", "rehearsal.report"),
+        *("forms", "marks", "page", "render", "seal", "view", "rehearsal.report"),
     },
 ]
 """Packages stand for their modules; a module named in full goes before its package."""

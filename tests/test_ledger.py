@@ -89,6 +89,15 @@ def refusal(folder: Path) -> RecordError:
 # --- what is written ----------------------------------------------------------------------------
 
 
+def test_who_goes_on_sees_results_as_one_who_opens_the_ledger_later(record: Path) -> None:
+    ledger = Ledger.open(record, now)
+    ledger.append(opening())
+    ledger.append(log.Completed(step="paint", result={"b": 1, "a": {"d": 2, "c": 3}}))
+    ledger.close()
+    later = Ledger.read(record, now)
+    assert [repr(one) for one in ledger] == [repr(one) for one in later]
+
+
 def test_each_line_is_canonical_and_names_the_line_before_it(written: Path) -> None:
     head = GENESIS
     for number, line in enumerate(lines_of(written)):

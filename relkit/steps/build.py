@@ -25,10 +25,6 @@ class Artifacts(Value):
 
     files: tuple[Artifact, ...]
 
-    def named(self, name: str) -> Artifact:
-        """Return one of them."""
-        return next(file for file in self.files if file.name == name)
-
 
 class Facts(Value):
     """What a build states about itself, as text."""
@@ -122,7 +118,8 @@ def collect_source(release: Release, world: World, results: Results) -> Plan:
     """Collect the source archives.
 
     Both builds must have made the same bytes; then the files are taken by digest. From here on
-    an artifact is known by its SHA-256.
+    an artifact is known by its SHA-256. Comparing and testing them begins at once, beside what
+    the experts do.
     """
     build = _platform_build(release, world, results, "source")
     first = yield from built(world, build, "the build machine")
@@ -139,6 +136,22 @@ def collect_source(release: Release, world: World, results: Results) -> Plan:
         remedy="Compare the two builds; something of their surroundings is in the archive.",
     )
     yield from collected(release, world, "source", first)
+    for check in _checks_of_source(release, world, results, first.files):
+        yield Action(
+            do=partial(world.builders.start, build=check),
+            done=Expect(partial(world.builders.started, name=check.name, nonce=world.nonce)),
+            undo="a build may end by itself; what it finds is not looked at",
+        )
+
+
+def _checks_of_source(
+    release: Release, world: World, results: Results, files: tuple[Artifact, ...]
+) -> tuple[Build, Build]:
+    """Describe the builds that judge the archives: the comparison with the tag, and the test."""
+    archive = next(file for file in files if file.name.endswith(".tar.xz"))
+    compare = build_of(release, world, results, "compare", *files)
+    test = build_of(release, world, results, "test", archive, tests=" ".join(world.tests))
+    return compare, test
 
 
 def collected(release: Release, world: World, name: str, result: BuildResult) -> Plan:
@@ -166,89 +179,6 @@ def collected(release: Release, world: World, name: str, result: BuildResult) ->
             undo="collected files are this run's own",
         )
     yield Result(Artifacts(files=tuple(sorted(result.files, key=lambda file: file.name))))
-
-
-@step(phase=PHASE, where="build machines", after=[collect_source], returns=Facts)
-def compare_source(release: Release, world: World, results: Results) -> Plan:
-    """Compare the archives with the tag.
-
-    Every member of the archives is compared with the git tree of the commit, by blob id. What
-    only the archive has, and what it lacks, must be on the list for that; the two archives must
-    hold the same bytes; nothing stray may be in them.
-    """
-    build = build_of(release, world, results, "compare", *results[collect_source].files)
-    result = yield from built(world, build, "the build machine")
-    if result is None:
-        return
-    found = facts(result)
-    yield Check(
-        "every file of the archives is explained by the commit",
-        found.facts.get("unexplained") == "0" and int(found.facts.get("compared", 0)) > 0,
-        found="; ".join(f"{name} {value}" for name, value in found.facts.items()),
-        code="TREE_MISMATCH",
-        remedy="Do not publish: find where the archive and the tag part.",
-    )
-    yield Result(found)
-
-
-@step(phase=PHASE, where="build machines", after=[collect_source], returns=Facts)
-def test_source(release: Release, world: World, results: Results) -> Plan:
-    """Build and test from the tarball.
-
-    The collected `.tar.xz` is unpacked elsewhere, configured, built, and the test selection of
-    this world is run with what came out. An empty test run is a failure.
-    """
-    build = _test_build(release, world, results)
-    result = yield from built(world, build, "the build machine")
-    if result is None:
-        return
-    found = facts(result)
-    yield Check(
-        f"the interpreter says it is {release.version}",
-        found.facts.get("version") == str(release.version),
-        found=found.facts.get("version", "nothing"),
-        code="VERSION_STAMP",
-        remedy="The archive was made from another tree than it should.",
-    )
-    yield Check(
-        f"the tests pass: {' '.join(world.tests)}",
-        int(found.facts.get("tests_run", 0)) > 0 and found.facts.get("tests_failed") == "0",
-        found=f"{found.facts.get('tests_run', 0)} run, {found.facts.get('tests_failed')} failed",
-        code="TESTS_FAILED",
-        remedy="Read the log of the build; a failure here is a failure of the release.",
-    )
-    yield Result(found)
-
-
-def _test_build(release: Release, world: World, results: Results) -> Build:
-    archive = results[collect_source].named(f"Python-{release.version}.tar.xz")
-    return build_of(release, world, results, "test", archive, tests=" ".join(world.tests))
-
-
-@step(phase=PHASE, where="build machines", after=[test_source], returns=Facts)
-def try_source(release: Release, world: World, results: Results) -> Plan:
-    """Try it as a user would.
-
-    The build is installed; from the installation a virtual environment is made, pip is asked
-    for its version, and a C extension is built, imported and called.
-    """
-    result = yield from built(world, _test_build(release, world, results), "the build machine")
-    if result is None:
-        return
-    found = facts(result)
-    for name, what in (
-        ("venv", "a virtual environment can be made"),
-        ("pip", "pip runs in it"),
-        ("extension", "a C extension can be built, imported and called"),
-    ):
-        yield Check(
-            what,
-            bool(found.facts.get(name)),
-            found=found.facts.get(name, ""),
-            code="TRY_FAILED",
-            remedy="Read the log of the build test.",
-        )
-    yield Result(found)
 
 
 def _collect_platforms(release: Release, world: World, results: Results, *names: str) -> Plan:
@@ -313,6 +243,85 @@ def collect_mobile(release: Release, world: World, results: Results) -> Plan:
     Android from 3.14 on, iOS from 3.15 on; before that there is nothing to collect.
     """
     yield from _collect_platforms(release, world, results, "android", "ios")
+
+
+@step(phase=PHASE, where="build machines", after=[collect_source], returns=Facts)
+def compare_source(release: Release, world: World, results: Results) -> Plan:
+    """Compare the archives with the tag.
+
+    Every member of the archives is compared with the git tree of the commit, by blob id. What
+    only the archive has, and what it lacks, must be on the list for that; the two archives must
+    hold the same bytes; nothing stray may be in them.
+    """
+    build, _ = _checks_of_source(release, world, results, results[collect_source].files)
+    result = yield from built(world, build, "the build machine")
+    if result is None:
+        return
+    found = facts(result)
+    yield Check(
+        "every file of the archives is explained by the commit",
+        found.facts.get("unexplained") == "0" and int(found.facts.get("compared", 0)) > 0,
+        found="; ".join(f"{name} {value}" for name, value in found.facts.items()),
+        code="TREE_MISMATCH",
+        remedy="Do not publish: find where the archive and the tag part.",
+    )
+    yield Result(found)
+
+
+@step(phase=PHASE, where="build machines", after=[collect_source], returns=Facts)
+def test_source(release: Release, world: World, results: Results) -> Plan:
+    """Build and test from the tarball.
+
+    The collected `.tar.xz` is unpacked elsewhere, configured, built, and the test selection of
+    this world is run with what came out. An empty test run is a failure.
+    """
+    _, build = _checks_of_source(release, world, results, results[collect_source].files)
+    result = yield from built(world, build, "the build machine")
+    if result is None:
+        return
+    found = facts(result)
+    yield Check(
+        f"the interpreter says it is {release.version}",
+        found.facts.get("version") == str(release.version),
+        found=found.facts.get("version", "nothing"),
+        code="VERSION_STAMP",
+        remedy="The archive was made from another tree than it should.",
+    )
+    yield Check(
+        f"the tests pass: {' '.join(world.tests)}",
+        int(found.facts.get("tests_run", 0)) > 0 and found.facts.get("tests_failed") == "0",
+        found=f"{found.facts.get('tests_run', 0)} run, {found.facts.get('tests_failed')} failed",
+        code="TESTS_FAILED",
+        remedy="Read the log of the build; a failure here is a failure of the release.",
+    )
+    yield Result(found)
+
+
+@step(phase=PHASE, where="build machines", after=[test_source], returns=Facts)
+def try_source(release: Release, world: World, results: Results) -> Plan:
+    """Try it as a user would.
+
+    The build is installed; from the installation a virtual environment is made, pip is asked
+    for its version, and a C extension is built, imported and called.
+    """
+    _, build = _checks_of_source(release, world, results, results[collect_source].files)
+    result = yield from built(world, build, "the build machine")
+    if result is None:
+        return
+    found = facts(result)
+    for name, what in (
+        ("venv", "a virtual environment can be made"),
+        ("pip", "pip runs in it"),
+        ("extension", "a C extension can be built, imported and called"),
+    ):
+        yield Check(
+            what,
+            bool(found.facts.get(name)),
+            found=found.facts.get(name, ""),
+            code="TRY_FAILED",
+            remedy="Read the log of the build test.",
+        )
+    yield Result(found)
 
 
 @step(
