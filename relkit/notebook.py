@@ -144,6 +144,12 @@ class Face:
             except ReleaseError as error:
                 self._explain(name, error, ticker)
                 raise
+            except KeyboardInterrupt as error:
+                raise WaitingError(
+                    f"{name} was interrupted",
+                    code="INTERRUPTED",
+                    remedy="Run this cell again: it looks first at what it had begun.",
+                ) from error
             ticker.show(_carried(done))
 
     apply = step
@@ -185,6 +191,9 @@ class Face:
             show(view.line("Complete. The command that runs this notebook seals the record."))
             return
         folder = self._history.ledger.path.parent
+        if (folder / "seal.json").exists():  # a seal is never replaced by looking at it
+            show(view.line(f"Sealed. Read {folder / 'release.html'}"))
+            return
         _let_go(folder)
         where = ["--records", str(folder.parent)]
         command = [sys.executable, "-m", "relkit", "seal", folder.name, *where]

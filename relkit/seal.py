@@ -27,6 +27,7 @@ from relkit.values import Digest, Value
 
 NOTEBOOK, PAGE, SEAL = "release.ipynb", "release.html", "seal.json"
 FORM = 1
+GIVEN = "injected-parameters"
 LEFT_OUT = {SEAL, "lock", "status.html"}
 REMOTE = re.compile(r"""<(?:script|link|iframe|object|embed)\b|(?:src|href)=["'](?!#|https://)""")
 FORBIDDEN_MEDIA = {"application/javascript", "application/vnd.jupyter.widget-view+json"}
@@ -111,6 +112,8 @@ def _cleaned(executed: Any, private: str) -> nbformat.NotebookNode:  # noqa: ANN
     for cell in executed.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
+        if GIVEN in cell.metadata.get("tags", []):
+            cell.id = GIVEN  # papermill's own is random
         for output in cell.get("outputs", []):
             media = set(output.get("data", {}))
             if media & FORBIDDEN_MEDIA or private in str(output):

@@ -1,8 +1,7 @@
 """A real JupyterLab in a real browser, as a person meets it, and what can be read there.
 
-The server is this environment's, with the project's own settings; all it keeps is in a folder of
-the test. The browser can reach 127.0.0.1 and nothing else, and every address that the page asks
-for is noted.
+The server is the one of `make lab`; all it keeps is in a folder of the test. The browser can reach
+127.0.0.1 and nothing else, and every address that the page asks for is noted.
 """
 
 from __future__ import annotations
@@ -16,13 +15,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import nbformat
+from cells import Notebook, read
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Locator, Page, ViewportSize, sync_playwright
 
@@ -32,6 +30,7 @@ FLAGS = """--disable-gpu --disable-dev-shm-usage --disable-background-networking
 OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
 WINDOW = ViewportSize(width=1280, height=900)
 STARTS = 60  # seconds in which the server answers
+PATIENCE = 120  # seconds for whatever a person waits for
 IDLE = """name => {
   const main = window.jupyterapp ? [...window.jupyterapp.shell.widgets("main")] : [];
   const panel = main.find(one => one.context && one.context.path.endsWith(name));
@@ -65,44 +64,51 @@ class Server:
 
     url: str
     token: str
-    folder: Path
-    environment: Mapping[str, str] = field(repr=False)
+    project: Path
+    runtime: Path
 
-    def kernels(self) -> list[int]:
-        """Return the process ids of its kernels, from the files they are started with."""
-        mark = str(self.folder / "r").encode()
-        found = []
+    def memory(self) -> dict[int, int]:
+        """Return the most memory that each of its kernels had so far, in kB, by process."""
+        found = {}
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                words = (process / "cmdline").read_bytes().split(b"\0")
-                if any(word.startswith(mark) for word in words):
-                    found.append(int(process.name))
+                if str(self.runtime).encode() in (process / "cmdline").read_bytes():
+                    status = (process / "status").read_text()
+                    found[int(process.name)] = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0])
         return found
 
 
 @contextmanager
-def jupyterlab(folder: Path, project: Path, **environment: str) -> Iterator[Server]:
-    """Run JupyterLab on `project` with its `jupyter` settings; keep everything else in `folder`.
+def jupyterlab(folder: Path) -> Iterator[Server]:
+    """Open a copy of the project with `make lab`, as a person does; keep everything in `folder`.
 
-    `folder` must have a short path: kernels listen on sockets below it, and the system allows
-    about 100 characters for their names.
+    The environment is the one the tests run in. `folder` must have a short path: kernels listen
+    on sockets below it, and the system allows about 100 characters for their names.
     """
+    project = folder / "project"
+    for name in ("jupyter", "notebooks", "worlds"):
+        shutil.copytree(PROJECT / name, project / name)
+    shutil.copy(PROJECT / "Makefile", project)
+    names = {f"JUPYTER_{x.upper()}_DIR": str(folder / x[0]) for x in ("config", "data", "runtime")}
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    names = {f"JUPYTER_{x.upper()}_DIR": str(folder / x[0]) for x in ("config", "data", "runtime")}
-    ours = {"JUPYTER_CONFIG_PATH": str(project / "jupyter"), "IPYTHONDIR": str(folder / "i")}
-    every = os.environ | names | ours | environment
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}"]
-    command += ["--LabApp.expose_app_in_browser=True"]
-    command += ["--allow-root"] if os.getuid() == 0 else []
+    options = [f"--ServerApp.port={port}", "--LabApp.expose_app_in_browser=True", "--no-browser"]
+    options += ["--allow-root"] if os.getuid() == 0 else []
+    command = ["make", "--old-file=env", "lab", f"VENV={sys.prefix}", f"LAB={' '.join(options)}"]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=project, env=every, stderr=log, stdout=log)
+        process = subprocess.Popen(
+            command,
+            cwd=project,
+            env=os.environ | names | {"IPYTHONDIR": str(folder / "i")},
+            stdout=log,
+            stderr=log,
+        )
     try:
         token = _token(folder / "r", port, process)
-        yield Server(f"http://127.0.0.1:{port}", token, folder, every)
+        yield Server(f"http://127.0.0.1:{port}", token, project, folder / "r")
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(STARTS)
 
 
 def _token(runtime: Path, port: int, process: subprocess.Popen[bytes]) -> str:
@@ -148,7 +154,7 @@ class Lab:
     def open(cls, page: Page, server: Server, path: Path, pictures: Path) -> Lab:
         """Start a kernel for the notebook, then show it (the other way round Lab may start two)."""
         lab = cls(page, server, path, pictures)
-        where = str(path.relative_to(server.folder / "project"))
+        where = str(path.relative_to(server.project))
         form = {"path": where, "name": path.name, "type": "notebook", "kernel": {"name": "python3"}}
         headers = {"Authorization": f"token {server.token}"}
         end = time.monotonic() + STARTS
@@ -164,28 +170,33 @@ class Lab:
         lab.idle()
         return lab
 
-    def idle(self, seconds: float = 60) -> None:
+    def idle(self, seconds: float = PATIENCE) -> None:
         """Wait until the kernel has nothing to do."""
         self.page.wait_for_function(IDLE, arg=self.path.name, timeout=seconds * 1000)
 
-    def command(self, name: str, seconds: float = 60) -> None:
-        """Execute one of Lab's commands, as a menu does, and wait until it is done."""
-        self.page.evaluate(EXECUTE, name)
-        self.page.wait_for_function(EXECUTED, arg=name, timeout=seconds * 1000)
+    def begin(self, command: str) -> None:
+        """Start one of Lab's commands, as a menu does."""
+        self.page.evaluate(EXECUTE, command)
+
+    def command(self, command: str) -> None:
+        """Execute one of Lab's commands to its end."""
+        self.begin(command)
+        self.page.wait_for_function(EXECUTED, arg=command, timeout=PATIENCE * 1000)
 
     def run_all(self) -> None:
         """Run all cells; return when the last one ran or one refused."""
         self.command("notebook:run-all-cells")
         self.idle()
 
-    def run_cell(self, cell: str) -> None:
-        """Run one cell."""
+    def run_cell(self, cell: str) -> str:
+        """Run one cell, and return what it says then."""
         self.show(cell)
         self.command("notebook:run-cell")
         self.idle()
+        return text_of(cell_of(self.saved(), cell))
 
     def restart(self) -> None:
-        """Restart the kernel."""
+        """Restart the kernel, whatever it is doing."""
         self.page.evaluate(RESTART)
         self.idle()
 
@@ -195,23 +206,24 @@ class Lab:
         assert place >= 0, cell
         return self.page.locator(f'.jp-Cell[data-windowed-list-index="{place}"]')
 
-    def screenshot(self, name: str) -> None:
-        """Keep a picture of the window."""
-        self.page.screenshot(path=self.pictures / f"{name}.png")
+    def screenshot(self, name: str, cell: str = "") -> None:
+        """Keep a picture of the window, with a cell at its top."""
+        if cell:
+            self.show(cell)
+        self.page.screenshot(path=self.pictures / f"{name}.png", animations="disabled")
 
-    def saved(self) -> nbformat.NotebookNode:
+    def saved(self) -> Notebook:
         """Save the notebook in Lab, and return what is in the file then."""
         self.command("docmanager:save")
-        notebook: nbformat.NotebookNode = nbformat.reads(self.path.read_text(), as_version=4)
-        return notebook
+        return read(self.path)
 
 
-def cell_of(notebook: nbformat.NotebookNode, name: str) -> Any:  # noqa: ANN401 (untyped)
+def cell_of(notebook: Notebook, name: str) -> Notebook:
     """Return a cell by its id."""
     return next(cell for cell in notebook.cells if cell.id == name)
 
 
-def text_of(cell: Any) -> str:  # noqa: ANN401 (untyped)
+def text_of(cell: Notebook) -> str:
     """Return what a cell's outputs say without a kernel and without HTML."""
     words = []
     for output in cell.outputs:

@@ -117,18 +117,22 @@ def relkit(
 # --- one rehearsal, copied after many of its steps ---------------------------------------------
 
 
-def snapshots(shared: Path) -> Path:
-    """Return a folder with a records folder as it was after each of `STANDS`; made once.
-
-    `shared` is a folder that all processes of one test session know.
-    """
-    folder = shared / "rehearsal-snapshots"
-    with (shared / "rehearsal-snapshots.lock").open("w") as lock:
+def once(shared: Path, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that one of all test processes makes; `shared` is known to all of them."""
+    folder = shared / name
+    with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / SECONDS).exists():
+        if not (folder / "whole.mark").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            _make_snapshots(folder)
+            folder.mkdir()
+            make(folder)
+            (folder / "whole.mark").touch()
     return folder
+
+
+def snapshots(shared: Path) -> Path:
+    """Return a folder with a records folder as it was after each of `STANDS`; made once."""
+    return once(shared, "rehearsal-snapshots", _make_snapshots)
 
 
 def _make_snapshots(folder: Path) -> None:

@@ -201,6 +201,29 @@ def seed_buildbots(file: Path, *, branch: str, head: str) -> None:
     write_value(file, BuildbotState(branches={branch: rows}))
 
 
+def pass_time(tracker: Path, buildbots: Path, *, series: str, branch: str, head: str) -> None:
+    """Let happen what happens between two releases, if the branch has moved since the last one.
+
+    What blocks a release of the series is fixed, and the buildbots have built the head.
+    """
+    bots = StateFile(buildbots, BuildbotState)
+    rows = bots.read().branches.get(branch, ())
+    if any(row.commit == head for row in rows):
+        return
+    blocking = {series, "release-blocker"}
+    StateFile(tracker, TrackerState).change(
+        lambda state: state.model_copy(
+            update={"issues": tuple(x for x in state.issues if not blocking <= set(x.labels))}
+        )
+    )
+    built = {row.name: row.model_copy(update={"commit": head}) for row in rows}
+    bots.change(
+        lambda state: state.model_copy(
+            update={"branches": {**state.branches, branch: (*rows, *built.values())}}
+        )
+    )
+
+
 def seed_advisories(file: Path, *, date: datetime) -> None:
     """Write an advisory database of that date (UTC) with the control entry a scan must find."""
     control = Control(package="relkit-control", version="1.0")

@@ -51,6 +51,7 @@ from relkit.rehearsal.site_admin import enter_page_text
 from relkit.rehearsal.standins import STANDINS
 from relkit.rehearsal.state import (
     locked,
+    pass_time,
     read_value,
     seed_advisories,
     seed_buildbots,
@@ -94,6 +95,8 @@ def open_rehearsal(
         )
     with locked(state / "world"):
         made = _made(state, file, release, repository)
+        if not (record / "ledger.jsonl").exists():
+            _pass_time(state, release)
         for bare in ("upstream.git", "fork.git"):
             clear_locks(state / bare)
     with ExitStack() as stack:
@@ -159,6 +162,16 @@ def _require_source(made: Made, release: Release, repository: str) -> None:
             code="WORLD_SOURCE",
             remedy="Use another records folder for another source.",
         )
+
+
+def _pass_time(state: Path, release: Release) -> None:
+    pass_time(
+        state / "tracker.json",
+        state / "buildbots.json",
+        series=release.version.series,
+        branch=release.branch,
+        head=_head(state / "upstream.git", release.branch),
+    )
 
 
 def _head(bare: Path, branch: str) -> str:
