@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import atexit
 import os
-import re
 import subprocess
 import sys
-import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Literal, cast
 
 from IPython.core.getipython import get_ipython
-from IPython.display import display
 
 from relkit import forms, view
 from relkit.errors import (
@@ -33,13 +29,12 @@ from relkit.errors import (
 from relkit.forms import MANAGER, show
 from relkit.graph import as_text, draw
 from relkit.opening import Opened, open_release, record_folder
+from relkit.progress import Ticker
 from relkit.release import Release
 from relkit.run import History, Proposal, Run
 from relkit.view import View
 
 Runner = Literal["jupyter", "batch", "replay", "terminal", "unknown"]
-REFRESH_SECONDS = 0.3
-COUNTED = re.compile(r"(\d+) of (\d+):")
 _HELD: dict[Path, Opened] = {}
 """The runs this kernel holds open, by record folder, so that opening one again is harmless."""
 
@@ -138,18 +133,12 @@ class Face:
             self._recorded(name)
             return
         self._run.step(name)
-        with _Ticker(self._run) as ticker:
+        with Ticker(self._run) as ticker:
             try:
                 done = self._run.apply(name)
             except ReleaseError as error:
                 self._explain(name, error, ticker)
                 raise
-            except KeyboardInterrupt as error:
-                raise WaitingError(
-                    f"{name} was interrupted",
-                    code="INTERRUPTED",
-                    remedy="Run this cell again: it looks first at what it had begun.",
-                ) from error
             ticker.show(_carried(done))
 
     apply = step
@@ -159,7 +148,7 @@ class Face:
         if self._run is None:
             self._recorded(name, actions_only=True)
             return
-        with _Ticker(self._run) as ticker:
+        with Ticker(self._run) as ticker:
             ticker.show(view.proposal(self._run.propose(name)))
 
     def gate(self, name: str) -> None:
@@ -198,8 +187,13 @@ class Face:
         where = ["--records", str(folder.parent)]
         command = [sys.executable, "-m", "relkit", "seal", folder.name, *where]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
-        said = (made.stdout if made.returncode == 0 else made.stderr).strip().splitlines()
-        show(View.of(view.line(one) for one in said))
+        if made.returncode:
+            raise RecordError(
+                f"the record is not sealed: {' '.join(made.stderr.split())}",
+                code="NOT_SEALED",
+                remedy=f"Look into it: relkit status {folder.name} shows how the run stands.",
+            )
+        show(View.of(view.line(one) for one in made.stdout.splitlines()))
 
     def _recorded(self, name: str, *, actions_only: bool = False) -> None:
         recorded = self._history.recorded(name)
@@ -208,7 +202,7 @@ class Face:
         else:
             show(view.proposal(recorded) if actions_only else _carried(recorded))
 
-    def _explain(self, name: str, error: ReleaseError, ticker: _Ticker) -> None:
+    def _explain(self, name: str, error: ReleaseError, ticker: Ticker) -> None:
         """Show the plan that was refused, and a form where a check may be waived."""
         if self._run is None or not isinstance(error, CheckError):
             return
@@ -242,43 +236,3 @@ def _gate(run: Run, proposal: Proposal) -> tuple[View, tuple[str, ...]]:
         state = f"rejected; {' and '.join(open_to)} can decide anew"
     shown = view.decisions(proposal.step, progress.records, proposal.plan)
     return View.of([view.line(f"GATE {gate}: {state}", strong=True), shown]), open_to
-
-
-class _Ticker:
-    """One output that shows what is being done, and in the end what was done."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._handle: Any = None
-        self._last = 0.0
-
-    def __enter__(self) -> Self:
-        self._run.observe = self._tick
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._run.observe = lambda _: None
-
-    def show(self, shown: View) -> None:
-        """Replace what was shown."""
-        self._put(shown.bundle())
-
-    def _tick(self, text: str) -> None:
-        if time.monotonic() - self._last > REFRESH_SECONDS:
-            self._last = time.monotonic()
-            self._put(_bar(text).bundle())
-
-    def _put(self, bundle: Mapping[str, str]) -> None:
-        if self._handle is None:
-            self._handle = display(bundle, raw=True, display_id=True)
-        else:
-            self._handle.update(bundle, raw=True)
-
-
-def _bar(text: str) -> View:
-    """Return a line with a progress bar where the text begins with `n of m`."""
-    shown = view.line(text)
-    if found := COUNTED.match(text):
-        bar = f'<progress value="{int(found[1]) - 1}" max="{found[2]}"></progress>'
-        return View(shown.text, bar + shown.html)
-    return shown

@@ -36,6 +36,7 @@ CELL = "text-align:left;vertical-align:top;padding:.3em .6em;line-height:1.3"
 SHORT = f"{CELL};white-space:pre"
 WORDS = f"{CELL};white-space:pre-wrap"
 DIGESTS = f"{WORDS};overflow-wrap:anywhere;min-width:12em"
+SCROLLED = "max-height:30em;overflow:auto;margin:.5em 0 1em"
 UNBROKEN = 24  # characters of a cell, or of a word in it, that stays on one line
 
 
@@ -99,12 +100,11 @@ def _padded(rows: list[list[str]], widest: int = 70) -> list[list[str]]:
     return [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
 
 
-def details(title: str, text: str) -> View:
-    """Return a long text under a heading that unfolds."""
-    folded = (
-        f"<details><summary>{html.escape(title)}</summary><pre>{html.escape(text)}</pre></details>"
-    )
-    return View(f"{title}\n{text}", folded)
+def details(title: str, text: str, *, unfolded: bool = False) -> View:
+    """Return a long text under a heading that folds and unfolds."""
+    heading = f"<summary>{html.escape(title)}</summary>"
+    folded = f"{heading}<pre style='{SCROLLED}'>{html.escape(text)}</pre></details>"
+    return View(f"{title}\n{text}", f"<details{' open' * unfolded}>{folded}")
 
 
 def refusal(error: ReleaseError) -> View:
@@ -142,6 +142,7 @@ def status(history: History) -> View:
 def proposal(shown: Proposal) -> View:
     """Return a plan: checks, evidence, subjects and actions, with its digest."""
     plan = shown.plan
+    to_decide = bool(shown.step.gate) and shown.progress.plan is None
     return View.of(
         [
             _headline(shown),
@@ -149,7 +150,7 @@ def proposal(shown: Proposal) -> View:
                 ("check", "found", "verdict"),
                 [(one.name, one.found, _verdict(shown, one.name)) for one in plan.checks],
             ),
-            *(_evidence(one) for one in plan.evidence),
+            *(_evidence(one, unfolded=to_decide) for one in plan.evidence),
             table(
                 ("subject", "bytes", "SHA-256"),
                 [(one.name, one.size, one.sha256) for one in plan.subjects],
@@ -178,11 +179,11 @@ def _verdict(shown: Proposal, name: str) -> str:
     return VERDICTS[check.verdict]
 
 
-def _evidence(evidence: EvidenceData) -> View:
+def _evidence(evidence: EvidenceData, *, unfolded: bool) -> View:
     title = f"{evidence.title}: {evidence.lines} lines, SHA-256 {evidence.sha256}"
     whole = hashlib.sha256(evidence.excerpt.encode()).hexdigest() == evidence.sha256
     cut = "" if whole else "\n… (the beginning)"
-    return details(title, evidence.excerpt + cut)
+    return details(title, evidence.excerpt + cut, unfolded=unfolded)
 
 
 def _actions(shown: Proposal) -> View:

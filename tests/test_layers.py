@@ -23,8 +23,8 @@ FLOORS: list[set[str]] = [
     {"rehearsal", "steps", "texts", "build_download", "build_python"},
     {"run"},
     {
-        *("__main__", "batch", "cli", "engine", "environment", "forms", "notebook", "opening"),
-        *("graph", "graph_cards", "graph_layout", "graph_wires"),
+        *("__main__", "batch", "cli", "engine", "environment", "notebook", "opening"),
+        *("graph", "graph_cards", "graph_layout", "graph_wires", "progress"),
         *("forms", "marks", "page", "render", "seal", "view", "rehearsal.report"),
     },
 ]

@@ -51,7 +51,7 @@ def read(shown: View) -> Reader:
     reader.close()
     assert set(reader.tags) <= ALLOWED
     names = {name for name, _ in reader.attributes}
-    assert names <= {"style", "class", "border"}, "nothing is loaded, nothing runs"
+    assert names <= {"style", "class", "border", "open"}, "nothing is loaded, nothing runs"
     assert not any("url(" in (value or "") for _, value in reader.attributes)
     return reader
 
