@@ -103,7 +103,7 @@ def _open_and_close(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from relkit import batch, render, seal
-    from relkit.run import History
+    from relkit.history import History
 
     _open_and_close(options)
     folder = _folder(options)
@@ -136,8 +136,8 @@ def _folder(options: argparse.Namespace) -> Path:
 
 def _status(options: argparse.Namespace) -> int:
     from relkit import view
+    from relkit.history import History
     from relkit.opening import record_folder
-    from relkit.run import History
 
     history = History.read(record_folder(options.version, options.records))
     print(view.opened(history).text, view.status(history).text, sep="\n\n")

@@ -14,7 +14,8 @@ from IPython.display import display
 
 from relkit import view
 from relkit.errors import ReleaseError
-from relkit.run import Proposal, Run
+from relkit.history import Proposal
+from relkit.run import Run
 from relkit.view import View
 
 MANAGER = "release-manager"

@@ -28,10 +28,11 @@ from relkit.errors import (
 )
 from relkit.forms import MANAGER, show
 from relkit.graph import as_text, draw
+from relkit.history import History, Proposal
 from relkit.opening import Opened, open_release, record_folder
 from relkit.progress import Ticker
 from relkit.release import Release
-from relkit.run import History, Proposal, Run
+from relkit.run import Run
 from relkit.view import View
 
 Runner = Literal["jupyter", "batch", "replay", "terminal", "unknown"]

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import relkit.steps  # noqa: F401 (declares the steps)
 from relkit.errors import RecordError
+from relkit.history import inputs
 from relkit.ledger import Ledger
 from relkit.ports import World
 from relkit.release import Release, Version
-from relkit.run import Run, inputs
+from relkit.run import Run
 from relkit.worlds import read_world_file
 
 GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_SSH_COMMAND")

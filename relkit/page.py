@@ -15,12 +15,13 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from relkit import ledger as log
+from relkit import records as log
 from relkit.graph import draw
-from relkit.ledger import Record
+from relkit.history import History, Status
 from relkit.lock import on_disk
 from relkit.policy import Policy
-from relkit.run import History, Run, Status
+from relkit.records import Record
+from relkit.run import Run
 from relkit.view import STATES
 
 REFRESH_SECONDS = 30

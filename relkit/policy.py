@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from relkit.errors import GateError
-from relkit.ledger import Decided
+from relkit.records import Decided
 from relkit.values import Person, Value, digest_of
 
 

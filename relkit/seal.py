@@ -20,8 +20,8 @@ from nbconvert import HTMLExporter
 from relkit import batch, render
 from relkit.environment import environment
 from relkit.errors import RecordError, VerificationError
+from relkit.history import History
 from relkit.marks import ending_of
-from relkit.run import History
 from relkit.steps.sign import MANIFEST, close_manifest
 from relkit.values import Digest, Value
 

@@ -16,11 +16,12 @@ from typing import Any
 
 import pandas as pd
 
-from relkit import ledger as log
+from relkit import records as log
 from relkit.errors import ReleaseError
-from relkit.ledger import Record
-from relkit.run import History, Proposal
-from relkit.step import ActionData, EvidenceData, PlanData, Step
+from relkit.history import History, Proposal
+from relkit.plan import ActionData, EvidenceData, PlanData
+from relkit.records import Record
+from relkit.step import Step
 from relkit.words import in_words, part_in_words
 
 STATES = {

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import relkit.adapters.processes as processes_adapter
-from relkit import ledger as log
+from relkit import records as log
+from relkit.history import History
 from relkit.manifest import expected, schemes
 from relkit.opening import Opened, open_release
 from relkit.ports import World
 from relkit.release import Kind, Release
-from relkit.run import History
 from relkit.step import steps_of
 
 ROOT = Path(__file__).parents[1]
@@ -150,10 +150,15 @@ def _make_snapshots(folder: Path) -> None:
 
 
 def copy(records: Path, target: Path) -> Path:
-    """Copy a records folder with its world, as if nobody held it."""
+    """Copy a records folder with its world, as if nobody held it.
+
+    Left out are sockets, and what builds have for themselves.
+    """
 
     def strange(folder: str, names: list[str]) -> list[str]:
-        return [name for name in names if (Path(folder) / name).is_socket() or ".#lk" in name]
+        here = Path(folder)
+        scratch = ["work"] if here.name.startswith("attempt-") else []
+        return scratch + [one for one in names if (here / one).is_socket() or ".#lk" in one]
 
     shutil.copytree(records, target, symlinks=True, ignore=strange)
     for lock in target.glob("*/lock"):
@@ -221,7 +226,10 @@ def kill_builds(records: Path) -> None:
     """Kill every build of a world that is running, with its tools."""
     for file in records.glob("world/builds/*/*/attempt-*/pid"):
         with suppress(ValueError):
-            if "relkit.builder" in processes().get(pid := int(file.read_text()), (0, ""))[1]:
+            if (
+                "relkit.building.builder"
+                in processes().get(pid := int(file.read_text()), (0, ""))[1]
+            ):
                 kill_group(pid)
 
 

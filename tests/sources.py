@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from relkit.archive import Form, Member, payload, tar_key
-from relkit.build_compress import pack
+from relkit.building.archive import Form, Member, payload, tar_key
+from relkit.building.compress import pack
 from relkit.rehearsal.tree import make_repository
 from relkit.release import Version
 

@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sources import OLD_BLURB
 
-import relkit.build_compress
-from relkit.archive import (
+import relkit.building.compress
+from relkit.building.archive import (
     DEVICES,
     Form,
     Member,
@@ -31,10 +31,10 @@ from relkit.archive import (
     tar_key,
     top_folder,
 )
-from relkit.build_compress import check_compressors, pack
-from relkit.build_objects import Objects
-from relkit.build_source import blurb_command, in_order, write_source
-from relkit.compare import compare
+from relkit.building.compare import compare
+from relkit.building.compress import check_compressors, pack
+from relkit.building.objects import Objects
+from relkit.building.source import blurb_command, in_order, write_source
 from relkit.errors import CheckError, WorldError
 from relkit.release import Version
 
@@ -159,14 +159,14 @@ def test_both_files_unpack_to_the_tar_and_are_hashed_as_written(tmp_path: Path) 
 def test_a_full_disk_is_an_error_and_no_hang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
-    real = relkit.build_compress._Output.write
+    real = relkit.building.compress._Output.write
 
-    def write(output: relkit.build_compress._Output, data: bytes) -> None:
+    def write(output: relkit.building.compress._Output, data: bytes) -> None:
         if output._path.name.endswith(full) and data:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(output, data)
 
-    monkeypatch.setattr(relkit.build_compress._Output, "write", write)
+    monkeypatch.setattr(relkit.building.compress._Output, "write", write)
     pieces = [os.urandom(1 << 16)] * 60
     with pytest.raises(OSError, match="No space left"):
         pack(pieces, tgz=tmp_path / "a.tgz", xz=tmp_path / "a.tar.xz")
@@ -182,7 +182,7 @@ def test_a_source_that_breaks_off_is_an_error_and_no_hang(tmp_path: Path) -> Non
 
 
 def test_a_gzip_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relkit.build_compress, "GZIP", ("false",))
+    monkeypatch.setattr(relkit.building.compress, "GZIP", ("false",))
     with pytest.raises(WorldError) as refusal:
         pack([b"x" * 3_000_000] * 3, tgz=tmp_path / "a.tgz", xz=tmp_path / "a.tar.xz")
     assert refusal.value.code == "GZIP_FAILED"
@@ -194,7 +194,7 @@ def test_known_compressors_pass_and_another_gzip_is_refused(
     check_compressors()
     zlib = "import sys, gzip; sys.stdout.buffer.write(gzip.compress(sys.stdin.buffer.read()))"
     other = (sys.executable, "-c", zlib)
-    monkeypatch.setattr(relkit.build_compress, "GZIP", other)
+    monkeypatch.setattr(relkit.building.compress, "GZIP", other)
     with pytest.raises(CheckError) as refusal:
         check_compressors()
     assert refusal.value.code == "TOOL_DRIFT"

@@ -25,9 +25,9 @@ from sources import BLURB, TOP, VERSION, git, sample
 
 from relkit.adapters.processes import Places, ProcessBuilders
 from relkit.adapters.shelf import Shelf
-from relkit.build_job import Job
-from relkit.build_python import test_counts as counts
-from relkit.builder import PROGRAMS
+from relkit.building.builder import PROGRAMS
+from relkit.building.interpreter import test_counts as counts
+from relkit.building.job import Job
 from relkit.errors import CheckError, UsageError, WorldError
 from relkit.ports import Builders
 from relkit.rehearsal.standins import STANDINS

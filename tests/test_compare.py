@@ -16,14 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sources import BLURB, TOP, commit, git, sample, tar, write
 
-import relkit.archive_read
-import relkit.archive_stream
-from relkit.archive import Form, Member, is_removed
-from relkit.archive_read import read_members
-from relkit.archive_stream import TarStream
-from relkit.build_objects import Objects
-from relkit.build_source import blurb_command, merged_news, write_source
-from relkit.compare import Difference, TreeReport, compare
+import relkit.building.archive_read
+import relkit.building.archive_stream
+from relkit.building.archive import Form, Member, is_removed
+from relkit.building.archive_read import read_members
+from relkit.building.archive_stream import TarStream
+from relkit.building.compare import Difference, TreeReport, compare
+from relkit.building.objects import Objects
+from relkit.building.source import blurb_command, merged_news, write_source
 from relkit.errors import CheckError, WorldError
 
 FILES = {
@@ -209,7 +209,7 @@ def test_an_empty_folder_is_a_difference(tree: Tree) -> None:
 def test_too_many_members_are_refused_in_bounded_memory(
     tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relkit.archive_read, "MAX_MEMBERS", 50)
+    monkeypatch.setattr(relkit.building.archive_read, "MAX_MEMBERS", 50)
     many = b"".join(Form(TOP, 0).member(Member(f"f{number}", b"")) for number in range(100))
     with pytest.raises(CheckError, match="ARCHIVE_UNSAFE"):
         tree.compare(many + bytes(10240))
@@ -218,7 +218,7 @@ def test_too_many_members_are_refused_in_bounded_memory(
 def test_a_bomb_is_refused_in_bounded_memory(
     tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relkit.archive_stream, "MAX_TAR_BYTES", 24 << 20)
+    monkeypatch.setattr(relkit.building.archive_stream, "MAX_TAR_BYTES", 24 << 20)
     tgz, xz = write(tmp_path, (bytes(1 << 20) for _ in range(40)))  # a tar of nothing but its end
     tracemalloc.start()
     with pytest.raises(CheckError, match="ARCHIVE_UNSAFE"):

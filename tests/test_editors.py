@@ -19,7 +19,7 @@ from relkit.adapters.edit_numbers import HEADER, README, header_version
 from relkit.adapters.edit_tools import run
 from relkit.adapters.editors import EDITORS, Tools, blurb_for
 from relkit.adapters.git import GitRepository, Identity, SigningKey, make_bare
-from relkit.build_source import blurb_command
+from relkit.building.source import blurb_command
 from relkit.errors import CheckError, UsageError, WorldError
 from relkit.release import LEVELS, Version
 

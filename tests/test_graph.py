@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relkit.graph import as_text, draw, edges
-from relkit.graph_cards import LOOKS, letter_width
-from relkit.graph_layout import CARD_WIDTH, HEADING, Line, full_width, lay_out
-from relkit.graph_wires import Point, wires
+from relkit.graph.cards import LOOKS, letter_width
+from relkit.graph.layout import CARD_WIDTH, HEADING, Line, full_width, lay_out
+from relkit.graph.wires import Point, wires
+from relkit.history import Status
+from relkit.plan import Plan
 from relkit.ports import World
 from relkit.release import RELEASES, Kind, Release
-from relkit.run import Status
-from relkit.step import Plan, Results, needed, step, steps_of
+from relkit.step import Results, needed, step, steps_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 HEIGHT = 80

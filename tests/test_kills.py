@@ -22,7 +22,7 @@ from cells import read
 from rehearsals import DATE, VERSION
 
 from relkit.errors import RecordError
-from relkit.run import History
+from relkit.history import History
 from relkit.seal import Seal
 
 pytestmark = pytest.mark.slow

@@ -14,17 +14,15 @@ SOURCE = Path(__file__).parents[1] / "relkit"
 FLOORS: list[set[str]] = [
     {"errors", "release", "values", "words"},
     {
-        *("ledger", "lock", "manifest", "policy", "ports", "worlds"),
-        *("archive", "archive_read", "archive_stream", "compare"),
-        *("builder", "build_archives", "build_compress", "build_job"),
-        *("build_objects", "build_source"),
+        *("ledger", "lock", "manifest", "policy", "ports", "records", "worlds"),
+        "building",
     },
-    {"adapters", "step"},
-    {"rehearsal", "steps", "texts", "build_download", "build_python"},
-    {"run"},
+    {"adapters", "plan", "step"},
+    {"rehearsal", "steps", "texts", "building.download", "building.interpreter"},
+    {"history", "run"},
     {
         *("__main__", "batch", "cli", "engine", "environment", "notebook", "opening"),
-        *("graph", "graph_cards", "graph_layout", "graph_wires", "progress"),
+        *("graph", "progress"),
         *("forms", "marks", "page", "render", "seal", "view", "rehearsal.report"),
     },
 ]
@@ -119,13 +117,13 @@ def test_only_faces_import_what_draws_and_runs_notebooks() -> None:
 
 def test_steps_and_engine_know_ports_and_no_adapters() -> None:
     """Only what wires a world, shows it, or runs as a process of its own knows a real form."""
-    may = {"adapters", "rehearsal", "build_download", *FLOORS[FACES]}
+    may = {"adapters", "rehearsal", "building.download", *FLOORS[FACES]}
     for module in (one for one in MODULES if unit(one) not in may):
         assert {unit(one) for one in own(module)}.isdisjoint({"adapters", "rehearsal"}), module
 
 
 def test_the_core_needs_the_standard_library_and_pydantic_alone() -> None:
-    core = {*FLOORS[0], *FLOORS[1], "step", "steps", "run"}
+    core = {*FLOORS[0], *FLOORS[1], "plan", "step", "steps", "history", "run"}
     for module in (one for one in MODULES if unit(one) in core):
         roots = {one.partition(".")[0] for one in imported(module)}
         assert roots <= {*sys.stdlib_module_names, "relkit", "pydantic", "pydantic_core"}, module

@@ -18,7 +18,7 @@ import toy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relkit import ledger as log
+from relkit import records as log
 from relkit.errors import RecordError
 from relkit.ledger import GENESIS, MAX_LINE, Ledger
 from relkit.values import canonical

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import toy
 
-from relkit import ledger as log
+from relkit import records as log
 from relkit.errors import RecordError
 from relkit.ledger import Ledger
 from relkit.lock import Lock

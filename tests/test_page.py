@@ -12,11 +12,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from toy import NOW, POLICY, RELEASE, Toy
 
-from relkit import ledger as log
 from relkit import page as pages
+from relkit import records as log
 from relkit.errors import GateError, RecordError, WaitingError
+from relkit.history import History
 from relkit.page import page, words, write
-from relkit.run import History, Run
+from relkit.run import Run
 
 pytestmark = pytest.mark.usefixtures("toy_steps")
 HTML = "{http://www.w3.org/1999/xhtml}"

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relkit.errors import GateError
-from relkit.ledger import Decided
 from relkit.policy import Policy
+from relkit.records import Decided
 from relkit.values import Person
 
 POLICY = toy.POLICY

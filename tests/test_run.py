@@ -19,7 +19,8 @@ import toy
 
 import relkit.run
 import relkit.step
-from relkit import ledger as log
+from relkit import ledger as ledger_module
+from relkit import records as log
 from relkit.errors import (
     CheckError,
     GateError,
@@ -30,10 +31,11 @@ from relkit.errors import (
     VerificationError,
     WaitingError,
 )
+from relkit.history import History
 from relkit.ledger import Ledger
 from relkit.policy import Policy
 from relkit.release import Release
-from relkit.run import History, Run
+from relkit.run import Run
 from relkit.values import Request, canonical, digest_of
 
 pytestmark = pytest.mark.usefixtures("toy_steps")
@@ -792,7 +794,7 @@ def lay_traps(world: toy.Toy, moment: Callable[[], bool]) -> None:
 
     It returns True where the process is to be killed; this process is a child that ends anyway.
     """
-    write, note = Ledger._write, log._write_head
+    write, note = Ledger._write, ledger_module._write_head
 
     def trap() -> None:
         if moment():
@@ -813,7 +815,7 @@ def lay_traps(world: toy.Toy, moment: Callable[[], bool]) -> None:
 
     patch = pytest.MonkeyPatch()
     patch.setattr(Ledger, "_write", torn_write)
-    patch.setattr(log, "_write_head", trapped_note)
+    patch.setattr(ledger_module, "_write_head", trapped_note)
     for one in (world.box, world.builds, world.people):
         one.moment = trap
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from relkit.adapters.attempts import delivered_by
 from relkit.adapters.shelf import Shelf
-from relkit.build_job import JOB, LOCK, OUT, OUTCOME
+from relkit.building.job import JOB, LOCK, OUT, OUTCOME
 from relkit.errors import CheckError, UsageError, WorldError
 from relkit.ports import Artifacts
 from relkit.values import Artifact

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import relkit.step
-from relkit.release import Kind, Release
-from relkit.step import (
+from relkit.plan import (
     EXCERPT,
     Action,
     ActionData,
@@ -27,14 +26,11 @@ from relkit.step import (
     Item,
     PlanData,
     Result,
-    Results,
-    Step,
     Wait,
     WaitData,
-    needed,
-    step,
-    steps_of,
 )
+from relkit.release import Kind, Release
+from relkit.step import Results, Step, needed, step, steps_of
 from relkit.values import Artifact, Json, Value
 
 pytestmark = pytest.mark.usefixtures("toy_steps")

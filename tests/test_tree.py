@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sources import BLURB, OLD_BLURB, git
 
-from relkit.build_source import blurb_command
+from relkit.building.source import blurb_command
 from relkit.errors import WorldError
 from relkit.rehearsal.tree import before, files, generate, history, make_repository
 from relkit.release import Version

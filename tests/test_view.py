@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from relkit import view
 from relkit.errors import CheckError, WaitingError
-from relkit.run import History, Run
-from relkit.step import EXCERPT
+from relkit.history import History
+from relkit.plan import EXCERPT
+from relkit.run import Run
 from relkit.view import View
 
 pytestmark = pytest.mark.usefixtures("toy_steps")

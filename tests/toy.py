@@ -18,11 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from relkit.plan import Action, Check, Evidence, Expect, Plan, Result, Wait
 from relkit.policy import Policy
 from relkit.ports import World
 from relkit.release import Release
 from relkit.run import Run
-from relkit.step import Action, Check, Evidence, Expect, Plan, Result, Results, Wait, step
+from relkit.step import Results, step
 from relkit.values import Answer, Artifact, Person, Request, Value
 
 NOW = datetime(2026, 5, 5, 12, tzinfo=UTC)

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
-from relkit.build_job import JOB, LOCK, OUT, OUTCOME, PART, PID, TOOLS_LOCK, WORK, hold
+from relkit.building.job import JOB, LOCK, OUT, OUTCOME, PART, PID, TOOLS_LOCK, WORK, hold
 from relkit.errors import UsageError
 from relkit.values import BuildState, Json
 

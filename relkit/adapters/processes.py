@@ -23,8 +23,8 @@ from typing import cast
 
 from relkit.adapters.attempts import clear, home_of, newest, number_of, outcome, status_of, told
 from relkit.adapters.subjects import opened
-from relkit.build_job import JOB, LOCK, LOG, OUT, WORK, hold, write_whole
-from relkit.builder import PROGRAMS
+from relkit.building.builder import PROGRAMS
+from relkit.building.job import JOB, LOCK, LOG, OUT, WORK, hold, write_whole
 from relkit.errors import CheckError, UsageError
 from relkit.values import Artifact, Build, BuildResult, BuildState
 
@@ -191,7 +191,7 @@ def _spawn(attempt: Path, lock: int, around: Surroundings) -> None:
     }
     with (attempt / LOG).open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "relkit.builder", str(attempt)],
+            [sys.executable, "-P", "-m", "relkit.building.builder", str(attempt)],
             cwd=around.cwd or attempt,
             env={**own, **around.environment},
             umask=around.umask,

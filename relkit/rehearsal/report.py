@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relkit import ledger as log
+from relkit import records as log
+from relkit.history import History
 from relkit.rehearsal.world import export_page
-from relkit.run import History
 from relkit.seal import PAGE
 from relkit.steps.build import test_source
 from relkit.steps.sign import close_manifest

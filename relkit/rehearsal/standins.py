@@ -13,13 +13,13 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
-from relkit.build_job import FILE_NAME, Job
+from relkit.building.job import FILE_NAME, Job
 from relkit.errors import CheckError
 
 STANDINS: Mapping[str, str] = dict.fromkeys(
     ("windows", "macos", "android", "ios"), "relkit.rehearsal.standins:deliver"
 )
-"""The builds of a rehearsal's experts, to be added to `relkit.builder.PROGRAMS`."""
+"""The builds of a rehearsal's experts, to be added to `relkit.building.builder.PROGRAMS`."""
 NOTE = "REHEARSAL-STAND-IN.txt"
 DOS_EPOCH = (1980, 1, 1, 0, 0, 0)
 

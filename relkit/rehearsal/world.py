@@ -32,8 +32,8 @@ from relkit.adapters.shelf import Shelf
 from relkit.adapters.signers import LocalSigners
 from relkit.adapters.sigstore import SigstoreSigner, trusted_root, verify_bundle
 from relkit.adapters.website import PythonOrg
-from relkit.build_source import blurb_command
-from relkit.builder import PROGRAMS
+from relkit.building.builder import PROGRAMS
+from relkit.building.source import blurb_command
 from relkit.errors import RecordError, UsageError
 from relkit.manifest import SITE
 from relkit.policy import Policy

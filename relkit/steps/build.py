@@ -7,9 +7,10 @@ from datetime import timedelta
 from functools import partial
 
 from relkit.manifest import expected_of
+from relkit.plan import Action, Check, Expect, Item, Plan, Result, Wait
 from relkit.ports import World
 from relkit.release import Release
-from relkit.step import Action, Check, Expect, Item, Plan, Result, Results, Wait, step
+from relkit.step import Results, step
 from relkit.steps.prepare import message
 from relkit.steps.source import commit_release, push_to_fork, tag_release
 from relkit.texts import notice

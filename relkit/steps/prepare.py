@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from relkit.plan import Action, Check, Expect, Plan, Result
 from relkit.ports import World
 from relkit.release import Release, Version
-from relkit.step import Action, Check, Expect, Plan, Result, Results, step
+from relkit.step import Results, step
 from relkit.texts import notice
 from relkit.values import ObjectId, Protection, Tool, Value
 

@@ -8,9 +8,10 @@ from datetime import timedelta
 from functools import partial
 
 from relkit.manifest import Manifest, public_paths, site_files
+from relkit.plan import Action, Check, Evidence, Expect, Plan, Wait
 from relkit.ports import World
 from relkit.release import Release
-from relkit.step import Action, Check, Evidence, Expect, Plan, Results, Wait, step
+from relkit.step import Results, step
 from relkit.steps.prepare import message, still_frozen
 from relkit.steps.sign import close_manifest, signed_files
 from relkit.steps.source import commit_release, tag_release

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from relkit.manifest import Manifest, absent, expected, schemes
+from relkit.plan import Action, Check, Expect, Plan, Result
 from relkit.ports import World
 from relkit.release import Release
-from relkit.step import Action, Check, Expect, Plan, Result, Results, step
+from relkit.step import Results, step
 from relkit.steps.build import (
     approve_macos,
     approve_windows,

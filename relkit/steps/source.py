@@ -6,9 +6,10 @@ import unicodedata
 from fnmatch import fnmatchcase
 from functools import partial
 
+from relkit.plan import Action, Check, Evidence, Expect, Plan, Result
 from relkit.ports import World
 from relkit.release import Release
-from relkit.step import Action, Check, Evidence, Expect, Plan, Result, Results, step
+from relkit.step import Results, step
 from relkit.steps.prepare import (
     check_buildbots,
     check_tree,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from relkit.archive import Member
+from relkit.building.archive import Member
 from relkit.errors import WorldError
 
 TIMEOUT_SECONDS = 300.0

@@ -5,12 +5,19 @@ from __future__ import annotations
 import platform
 import subprocess
 
-from relkit.archive import DEFAULT_FORM, DEVICES, NEWS_SOURCES, Form, source_names, top_folder
-from relkit.build_compress import GZIP
-from relkit.build_job import Job, checked_input
-from relkit.build_objects import Objects
-from relkit.build_source import blurb_command, merged_news, write_source
-from relkit.compare import compare
+from relkit.building.archive import (
+    DEFAULT_FORM,
+    DEVICES,
+    NEWS_SOURCES,
+    Form,
+    source_names,
+    top_folder,
+)
+from relkit.building.compare import compare
+from relkit.building.compress import GZIP
+from relkit.building.job import Job, checked_input
+from relkit.building.objects import Objects
+from relkit.building.source import blurb_command, merged_news, write_source
 from relkit.errors import CheckError
 
 VERSION_TIMEOUT_SECONDS = 30.0
@@ -52,8 +59,8 @@ def source(job: Job) -> None:
 def compared(job: Job) -> None:
     """Compare both archives, as they were collected, with the commit.
 
-    The facts are those of `relkit.compare.TreeReport`; `unexplained` is a count, and the first of
-    them are in `differences`. Whoever reads them decides.
+    The facts are those of `relkit.building.compare.TreeReport`; `unexplained` is a count, and the
+    first of them are in `differences`. Whoever reads them decides.
     """
     objects = Objects(job.repository, job.work("git"))
     news = None

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from relkit.adapters.web import Web, chunks
-from relkit.build_job import Input, Job, check_digest
+from relkit.building.job import Input, Job, check_digest
 from relkit.errors import WorldError
 
 PATIENCE_SECONDS = 120.0

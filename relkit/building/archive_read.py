@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from relkit.archive import BLOCK, NAME_SIZE
-from relkit.archive_stream import TarStream, damaged, unsafe
+from relkit.building.archive import BLOCK, NAME_SIZE
+from relkit.building.archive_stream import TarStream, damaged, unsafe
 
 MAX_FILE_BYTES = 64 << 20
 MAX_MEMBERS = 50_000

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from relkit.archive import NEWS, NEWS_SOURCES, Form, Member, is_removed, payload, tar_key
-from relkit.build_compress import Packed, check_compressors, pack
-from relkit.build_objects import Objects
+from relkit.building.archive import NEWS, NEWS_SOURCES, Form, Member, is_removed, payload, tar_key
+from relkit.building.compress import Packed, check_compressors, pack
+from relkit.building.objects import Objects
 from relkit.errors import CheckError, WorldError
 
 BLURB_MARKS = ("README.rst", "LICENSE", "Include/Python.h", "Python/ceval.c")

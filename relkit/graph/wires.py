@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise, permutations
 from statistics import fmean
 
-from relkit.graph_layout import CARD_WIDTH, GAP, TRACK, Line, Spot, passing_below
+from relkit.graph.layout import CARD_WIDTH, GAP, TRACK, Line, Spot, passing_below
 
 ARROW = 8
 LEVEL = 12  # a step of fewer pixels than this is not worth two corners

@@ -12,8 +12,8 @@ import sys
 import tarfile
 from pathlib import Path
 
-from relkit.archive import top_folder
-from relkit.build_job import Job, checked_input
+from relkit.building.archive import top_folder
+from relkit.building.job import Job, checked_input
 from relkit.errors import CheckError
 
 TEST_NAME = re.compile(r"test_[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
@@ -77,7 +77,7 @@ def tried_as_stranger(job: Job) -> None:
 
     The option `path` is its path on the site; digest and size are those of the input.
     """
-    from relkit.build_download import download  # noqa: PLC0415 (HTTP, for this build alone)
+    from relkit.building.download import download  # noqa: PLC0415 (HTTP, for this build alone)
 
     given = job.input(".tar.xz")
     with job.part("download"):

@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
-from relkit.graph_layout import CARD_WIDTH
-from relkit.graph_wires import Point
-from relkit.run import Status
+from relkit.graph.layout import CARD_WIDTH
+from relkit.graph.wires import Point
+from relkit.history import Status
 from relkit.step import Step
 
 MANAGER = "release-manager"

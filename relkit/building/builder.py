@@ -1,4 +1,4 @@
-"""One build, as a process of its own: ``python -m relkit.builder JOBFOLDER``.
+"""One build, as a process of its own: ``python -m relkit.building.builder JOBFOLDER``.
 
 It outlives whoever started it. It ends by writing ``outcome.json``, whole or not at all: what it
 delivers (in ``out/``, already on the disk) and the facts it states, or why it failed. A process
@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from relkit.build_job import (
+from relkit.building.job import (
     JOB,
     OUT,
     OUTCOME,
@@ -34,11 +34,11 @@ from relkit.build_job import (
 from relkit.errors import ReleaseError
 
 PROGRAMS: Mapping[str, str] = {
-    "source": "relkit.build_archives:source",
-    "rebuild": "relkit.build_archives:source",
-    "compare": "relkit.build_archives:compared",
-    "test": "relkit.build_python:tested",
-    "stranger": "relkit.build_python:tried_as_stranger",
+    "source": "relkit.building.archives:source",
+    "rebuild": "relkit.building.archives:source",
+    "compare": "relkit.building.archives:compared",
+    "test": "relkit.building.interpreter:tested",
+    "stranger": "relkit.building.interpreter:tried_as_stranger",
 }
 """The builds that every world has, by name: where their `Program` is. Worlds add their own."""
 

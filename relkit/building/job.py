@@ -1,4 +1,4 @@
-"""What a build process is told, and how it runs tools: shared by everything `relkit.builder` runs.
+"""What a build process is told, and how it runs tools: shared by everything a builder runs.
 
 A job folder holds ``job.json`` (what to do, and where things are on this machine; no record),
 ``work/`` for the build's own files, ``out/`` for what it delivers, and its log. Only the standard

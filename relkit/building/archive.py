@@ -1,8 +1,8 @@
 """Source archives, byte for byte in the form of the ones on python.org.
 
-This is the form of the tar alone: names, order, headers. `relkit.build_source` feeds it from git,
-and `relkit.build_compress` packs it. It is what GNU tar makes with ``--sort=name --format=pax``,
-owner 0, modes ``go+u,go-w`` and one time for everything.
+This is the form of the tar alone: names, order, headers. `relkit.building.source` feeds it from
+git, and `relkit.building.compress` packs it. It is what GNU tar makes with ``--sort=name
+--format=pax``, owner 0, modes ``go+u,go-w`` and one time for everything.
 """
 
 from __future__ import annotations

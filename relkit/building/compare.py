@@ -2,8 +2,8 @@
 
 Every file of the archive is held against git by its blob id (the lesson of xz 5.6.0, whose archive
 had a file which git did not). Three differences are allowed, and counted: paths which archives
-leave out (`relkit.archive.REMOVED`), line ends which the commit's own attributes ask for, and
-``Misc/NEWS``, which is made again and compared. Whatever else differs is unexplained.
+leave out (`relkit.building.archive.REMOVED`), line ends which the commit's own attributes ask for,
+and ``Misc/NEWS``, which is made again and compared. Whatever else differs is unexplained.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from relkit.archive import NEWS, is_removed, to_bytes
-from relkit.archive_read import Found, read_members
-from relkit.archive_stream import TarStream, unpacked
-from relkit.build_objects import Entry, Objects
+from relkit.building.archive import NEWS, is_removed, to_bytes
+from relkit.building.archive_read import Found, read_members
+from relkit.building.archive_stream import TarStream, unpacked
+from relkit.building.objects import Entry, Objects
 from relkit.errors import CheckError
 
 STRAY = (

@@ -15,7 +15,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import relkit.steps  # noqa: F401 (declares the steps)
-from relkit.graph_cards import (
+from relkit.graph.cards import (
     FOOT,
     FOREIGN,
     HEAD,
@@ -34,10 +34,10 @@ from relkit.graph_cards import (
     wire,
     write,
 )
-from relkit.graph_layout import CARD_WIDTH, Line, full_width, lay_out
-from relkit.graph_wires import wires
+from relkit.graph.layout import CARD_WIDTH, Line, full_width, lay_out
+from relkit.graph.wires import wires
+from relkit.history import Status
 from relkit.release import Kind
-from relkit.run import Status
 from relkit.step import Step, needed, steps_of
 
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from relkit.archive import BLOCK
+from relkit.building.archive import BLOCK
 from relkit.errors import CheckError
 
 MAX_TAR_BYTES = 1 << 30

@@ -1,0 +1,89 @@
+"""What is shown while a step is carried out, and how a person stops it between two actions."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any, Self
+
+from IPython.display import display
+
+from relkit import view
+from relkit.errors import WaitingError
+from relkit.run import Run
+from relkit.view import View
+
+REFRESH_SECONDS = 0.3
+COUNTED = re.compile(r"(\d+) of (\d+):")
+
+
+class Ticker:
+    """One output that shows what is being done, and in the end what was done.
+
+    While it is entered, the first interrupt (Lab's stop button) lets the action that runs come to
+    its end, so that nothing is half done; then, or at a second one, `WaitingError`
+    (``INTERRUPTED``) is raised, so that the cells below do not run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._handle: Any = None
+        self._last = 0.0
+        self._stopping = False
+        self._handler: Any = None
+
+    def __enter__(self) -> Self:
+        self._run.observe = self._tick
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGINT, self._interrupted)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
+        self._run.observe = lambda _: None
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+        if kind is KeyboardInterrupt or (kind is None and self._stopping):
+            raise _stopped() from error if isinstance(error, BaseException) else None
+
+    def show(self, shown: View) -> None:
+        """Replace what was shown."""
+        self._put(shown.bundle())
+
+    def _tick(self, text: str) -> None:
+        if self._stopping:
+            raise _stopped()
+        if time.monotonic() - self._last > REFRESH_SECONDS:
+            self._last = time.monotonic()
+            self._put(_bar(text).bundle())
+
+    def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
+        if self._stopping:
+            raise KeyboardInterrupt
+        self._stopping = True
+
+    def _put(self, bundle: Mapping[str, str]) -> None:
+        if self._handle is None:
+            self._handle = display(bundle, raw=True, display_id=True)
+        else:
+            self._handle.update(bundle, raw=True)
+
+
+def _stopped() -> WaitingError:
+    return WaitingError(
+        "stopped as you asked",
+        code="INTERRUPTED",
+        remedy="Run this cell again: what is done stays done, and what was begun is looked up.",
+    )
+
+
+def _bar(text: str) -> View:
+    """Return a line with a progress bar where the text begins with `n of m`."""
+    shown = view.line(text)
+    if found := COUNTED.match(text):
+        bar = f'<progress value="{int(found[1]) - 1}" max="{found[2]}"></progress>'
+        return View(shown.text, bar + shown.html)
+    return shown
