@@ -13,12 +13,14 @@ class Policy(Value):
     """The people of a branch, what each gate asks for, and the identities that sign.
 
     `gates` maps a gate to the roles of which one person each must approve; `waivers` are the
-    roles that may waive a check. GPG fingerprints are full and primary.
+    roles that may waive a check; `present` are the roles that sit at the notebook: all others
+    decide by answers of their own (T62). GPG fingerprints are full and primary.
     """
 
     people: tuple[Person, ...]
     gates: dict[str, tuple[str, ...]]
     waivers: tuple[str, ...]
+    present: tuple[str, ...] = ("release-manager",)
     sigstore_identity: str
     sigstore_issuer: str
     gpg_fingerprint: str
@@ -31,6 +33,15 @@ class Policy(Value):
     def person(self, role: str) -> Person:
         """Return the first person in a role."""
         return next(person for person in self.people if person.role == role)
+
+    def require_present(self, role: str) -> None:
+        """Raise `GateError` (``NOT_AT_THE_NOTEBOOK``) for a role that must answer by itself."""
+        if role not in self.present:
+            raise GateError(
+                f"a decision as {role} cannot be made here, only as {', '.join(self.present)}",
+                code="NOT_AT_THE_NOTEBOOK",
+                remedy="Let that person answer the request: relkit decide REQUEST.",
+            )
 
     def require_role(self, who: str, role: str) -> None:
         """Raise `GateError` (``NOT_IN_ROLE``) unless the policy gives `who` the role."""

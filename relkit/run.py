@@ -48,12 +48,18 @@ class Run(History):
         """
         ledger = Ledger.open(folder, world.clock.now)
         try:
-            if not ledger.records:
-                ledger.append(opening(release, world))
-            require_same(inputs(ledger), opening(release, world))
+            return cls.begin(release, world, ledger)
         except BaseException:
             ledger.close()
             raise
+
+    @classmethod
+    def begin(cls, release: Release, world: World, ledger: Ledger) -> Self:
+        """Go on with the run whose ledger is held, or begin it; raises as `open` does."""
+        ledger.now = world.clock.now
+        if not ledger.records:
+            ledger.append(opening(release, world))
+        require_same(inputs(ledger), opening(release, world))
         return cls(release, world, ledger)
 
     def propose(self, name: str) -> Proposal:
@@ -93,7 +99,8 @@ class Run(History):
     def decide(self, proposal: Proposal, verdict: str, who: str, role: str, reason: str) -> None:
         """Record a decision made in the notebook, on exactly this proposal.
 
-        Raises `GateError`: ``NOT_IN_ROLE``, ``REASON_MISSING``, ``NO_GATE``.
+        Raises `GateError`: ``NOT_AT_THE_NOTEBOOK``, ``NOT_IN_ROLE``, ``REASON_MISSING``,
+        ``NO_GATE``.
         """
         if proposal.step.gate is None or proposal.progress.plan is not None:
             raise GateError(
@@ -101,6 +108,7 @@ class Run(History):
                 code="NO_GATE",
                 remedy="Look at its records: it has begun, or it has no gate.",
             )
+        self.world.policy.require_present(role)
         self.world.policy.require_role(who, role)
         _require_reason(reason)
         decision = log.Decided.model_validate(
@@ -128,6 +136,7 @@ class Run(History):
                 code="NOT_WAIVABLE",
                 remedy=f"What can be waived here: {', '.join(failing) or 'nothing'}.",
             )
+        self.world.policy.require_present(role)
         self.world.policy.require_role(who, role)
         _require_reason(reason)
         digest = proposal.plan.digest

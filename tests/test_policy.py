@@ -99,6 +99,7 @@ def test_the_digest_of_a_policy_covers_all_of_it() -> None:
         "people": POLICY.people[:2],
         "gates": {GATE: ("release-manager",)},
         "waivers": (),
+        "present": (),
         "sigstore_identity": "mallory@example.org",
         "sigstore_issuer": "https://elsewhere.example.org",
         "gpg_fingerprint": "B" * 40,

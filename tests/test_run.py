@@ -358,6 +358,16 @@ def test_a_rejection_stands_until_what_was_rejected_changes(run: Run, world: toy
     assert run.apply("hang").complete
 
 
+def test_an_experts_approval_cannot_be_typed_at_the_notebook(run: Run) -> None:
+    """T62: the release manager alone cannot give an expert's green light."""
+    upto(run, "hang")
+    strict = toy.POLICY.model_copy(update={"present": ("release-manager",)})
+    run.world = replace(run.world, policy=strict)
+    error = refused(GateError, run.decide, run.propose("hang"), "approve", *EXPERT, "seen")
+    assert error.code == "NOT_AT_THE_NOTEBOOK"
+    assert "decided" not in events(run, "hang")
+
+
 def test_an_approval_can_be_taken_back_before_it_is_used(run: Run) -> None:
     approve(upto(run, "hang"))
     run.decide(run.propose("hang"), "reject", *RM, "wait")

@@ -37,6 +37,7 @@ POLICY = Policy(
     ),
     gates={"hanging": ("release-manager", "expert")},
     waivers=("release-manager",),
+    present=("release-manager", "expert"),
     sigstore_identity="rika@example.org",
     sigstore_issuer="https://accounts.example.org",
     gpg_fingerprint="A" * 40,
