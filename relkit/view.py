@@ -165,6 +165,14 @@ def proposal(shown: Proposal) -> View:
     )
 
 
+def carried(shown: Proposal) -> View:
+    """Return a step after it was carried out.
+
+    Where a gate's cells above show the plan already, this shows what was done of it.
+    """
+    return View.of([_headline(shown), _actions(shown)]) if shown.step.gate else proposal(shown)
+
+
 def _headline(shown: Proposal) -> View:
     state = "complete" if shown.complete else "begun" if shown.progress.plan else "proposed"
     gate = f", gate {shown.step.gate}" if shown.step.gate else ""
