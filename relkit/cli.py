@@ -1,6 +1,7 @@
 """The command line: thin; the notebooks are the product.
 
-Exit statuses: 0 done or verified, 1 refused or failed, 2 wrong usage, 75 waiting for somebody.
+Exit statuses: 0 done or verified, 1 refused or failed, 2 wrong usage, 75 waiting for somebody,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from relkit.errors import ReleaseError
 
 WAITING = 75
+INTERRUPTED = 130
 Commands = Any  # argparse gives its type no public name
 
 
@@ -26,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ReleaseError as error:
         print(error, f"What to do: {error.remedy}", sep="\n", file=sys.stderr)
         return error.exit_status
+    except KeyboardInterrupt:
+        print("Interrupted. Run this again: it goes on where it stood.", file=sys.stderr)
+        return INTERRUPTED
     return status
 
 
@@ -125,7 +130,8 @@ def _why(attempt: Path) -> str:
     import nbformat
 
     mark = nbformat.read(attempt, as_version=4).metadata.get("relkit", {})
-    return f"{mark.get('status')} at {mark.get('cell')}: {mark.get('why')}\nRead {attempt}"
+    lines = [f"{mark.get('status')} at {mark.get('cell')}: {mark.get('why')}", mark.get("remedy")]
+    return "\n".join(filter(None, [*lines, f"Read {attempt}"]))
 
 
 def _folder(options: argparse.Namespace) -> Path:

@@ -75,7 +75,9 @@ def _ending(nb: Any) -> dict[str, str]:
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 status = "waiting" if output.ename == WAITING else "failed"
-                return {"status": status, "cell": cell.id, "why": output.evalue}
+                last = output.traceback[-1] if output.traceback else ""
+                remedy = last if last.startswith("What to do: ") else ""
+                return {"status": status, "cell": cell.id, "why": output.evalue, "remedy": remedy}
     return {"status": "done"}
 
 

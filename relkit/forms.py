@@ -1,7 +1,7 @@
 """The forms in which the release manager decides and waives, and how things are displayed.
 
-A form and its words are one output: with a kernel the form is seen, without one the words. When the
-form was used, only the words are left. A click is nothing without its record.
+Above a form stand its words, which can be read without a kernel; when the form was used, they say
+so, and the form is gone. A click is nothing without its record.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from relkit.run import Run
 from relkit.view import View
 
 MANAGER = "release-manager"
+FORM = "Here is a form; it comes back when this cell is run."
+RECORDED = "Recorded."
 WIDE = {"width": "100%", "max_width": "50em"}
 
 
@@ -78,11 +80,12 @@ def _form(
     reason = widgets.Text(placeholder=hint, description="Reason", layout=WIDE)
     message = widgets.HTML()
     heading = widgets.HTML(view.line(title).html)
-    form = widgets.VBox([widgets.HTML(words.html), heading, reason, widgets.HBox(buttons), message])
+    form = widgets.VBox([heading, reason, widgets.HBox(buttons), message])
     for part in (reason, *buttons):
         part.add_class(f"{mark}-{part.description.lower()}")
-    bundle = words.bundle() | form._repr_mimebundle_() | {"text/plain": words.text}
-    handle: Any = display(bundle, raw=True, display_id=True)
+    above: Any = display(words.bundle(), raw=True, display_id=True)
+    bundle = view.line(FORM).bundle() | form._repr_mimebundle_() | {"text/plain": FORM}
+    below: Any = display(bundle, raw=True, display_id=True)
 
     def click(button: widgets.Button) -> None:
         if form.comm is None:  # the second click of two
@@ -92,7 +95,8 @@ def _form(
         except ReleaseError as error:
             message.value = view.refusal(error).html
             return
-        handle.update(shown.bundle(), raw=True)
+        above.update(shown.bundle(), raw=True)
+        below.update(view.line(RECORDED).bundle(), raw=True)
         form.close()
 
     for button in buttons:

@@ -13,9 +13,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from IPython.core.getipython import get_ipython
+from IPython.display import display
 
 from relkit import forms, view
 from relkit.errors import (
@@ -28,13 +29,14 @@ from relkit.errors import (
 )
 from relkit.forms import MANAGER, show
 from relkit.graph import as_text, draw
-from relkit.history import History, Proposal
+from relkit.history import History, Proposal, Status
 from relkit.opening import Opened, open_release, record_folder
 from relkit.progress import Ticker
 from relkit.release import Release
 from relkit.run import Run
 from relkit.view import View
 
+PICTURES = 2  # how many of those drawn last are kept true
 Runner = Literal["jupyter", "batch", "replay", "terminal", "unknown"]
 _HELD: dict[Path, Opened] = {}
 """The runs this kernel holds open, by record folder, so that opening one again is harmless."""
@@ -116,6 +118,8 @@ class Face:
     def __init__(self, history: History) -> None:
         self._history = history
         self._run = history if isinstance(history, Run) else None
+        self._pictures: list[Any] = []
+        self._states: dict[str, Status] = {}
 
     def opened(self) -> Face:
         """Show what the run was opened with."""
@@ -123,10 +127,22 @@ class Face:
         return self
 
     def picture(self) -> None:
-        """Draw the steps, what comes after what, and how each stands."""
-        states = {name: self._history.status(name) for name in self._history.steps}
+        """Draw the steps, what comes after what, and how each stands; kept true while they run."""
+        handle = display(self._drawn().bundle(), raw=True, display_id=True)
+        self._pictures = [*self._pictures, handle][-PICTURES:]
+
+    def _drawn(self) -> View:
+        self._states = {name: self._history.status(name) for name in self._history.steps}
         kind = self._history.release.kind
-        show(View(as_text(kind, states), draw(kind, states)))
+        return View(as_text(kind, self._states), draw(kind, self._states))
+
+    def _redraw(self) -> None:
+        """Bring the pictures up to date, if something has changed."""
+        now = {name: self._history.status(name) for name in self._history.steps}
+        if self._pictures and now != self._states:
+            bundle = self._drawn().bundle()
+            for handle in self._pictures:
+                handle.update(bundle, raw=True)
 
     def step(self, name: str) -> None:
         """Carry a step out, as far as it is not done, and show it with its records."""
@@ -134,7 +150,7 @@ class Face:
             self._recorded(name)
             return
         self._run.step(name)
-        with Ticker(self._run) as ticker:
+        with Ticker(self._run, self._redraw) as ticker:
             try:
                 done = self._run.apply(name)
             except ReleaseError as error:
@@ -149,7 +165,7 @@ class Face:
         if self._run is None:
             self._recorded(name, actions_only=True)
             return
-        with Ticker(self._run) as ticker:
+        with Ticker(self._run, self._redraw) as ticker:
             ticker.show(view.proposal(self._run.propose(name)))
 
     def gate(self, name: str) -> None:
@@ -161,6 +177,7 @@ class Face:
             return
         run, proposal = self._run, self._run.propose(name)
         words, open_to = _gate(run, proposal)
+        self._redraw()
         if MANAGER in open_to and runner() not in {"batch", "terminal"}:
             forms.decide(run, proposal, lambda: _gate(run, proposal)[0])
         else:
@@ -218,9 +235,9 @@ class Face:
 
 
 def _carried(done: Proposal) -> View:
-    """Return a step after it was carried out: the plan, then its result, then its records."""
+    """Return a step after it was carried out: what was done, then its result, then its records."""
     records = view.details("Records", view.records(done.progress.records).text)
-    return View.of([view.proposal(done), view.result(done), records])
+    return View.of([view.carried(done), view.result(done), records])
 
 
 def _gate(run: Run, proposal: Proposal) -> tuple[View, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,6 @@ import relkit.steps  # noqa: F401 (declares the steps)
 from relkit.errors import RecordError
 from relkit.history import inputs
 from relkit.ledger import Ledger
-from relkit.ports import World
 from relkit.release import Release, Version
 from relkit.run import Run
 from relkit.worlds import read_world_file
@@ -25,12 +25,8 @@ class Opened:
     """An open run, and how to let go of its world."""
 
     run: Run
-    close_world: Callable[[], None]
-
-    def close(self) -> None:
-        """Give run and world free."""
-        self.run.close()
-        self.close_world()
+    close: Callable[[], None]
+    """Gives the world free, then the run."""
 
 
 def project_folder() -> Path:
@@ -53,32 +49,27 @@ def open_release(
     """
     folder = record_folder(version, records)
     release = Release.parse(version, kind, date or _recorded_date(folder))
-    path = project_folder() / world
-    opened, close = open_world(path, folder, release, repository)
-    try:
-        return Opened(Run.open(release, opened, folder), close)
-    except BaseException:
-        close()
-        raise
+    from relkit.rehearsal.world import make_rehearsal, open_rehearsal  # noqa: PLC0415 (only the form that is used)
+
+    file, digest = read_world_file(project_folder() / world)
+    make_rehearsal(file, folder, release, repository)
+    ledger = Ledger.open(folder, _now)  # from here on nobody else touches the world of this run
+    with ExitStack() as stack:
+        stack.callback(ledger.close)
+        opened, close = open_rehearsal(file, digest, folder, release)
+        stack.callback(close)
+        run = Run.begin(release, opened, ledger)
+        return Opened(run, stack.pop_all().close)
 
 
-def open_world(
-    path: Path, record: Path, release: Release, repository: str = ""
-) -> tuple[World, Callable[[], None]]:
-    """Open the world a file describes, for one release; return it and how to close it."""
-    from relkit.rehearsal.world import open_rehearsal  # noqa: PLC0415 (only the form that is used)
-
-    file, digest = read_world_file(path)
-    return open_rehearsal(file, digest, record, release, repository)
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _recorded_date(folder: Path) -> str:
     """Return the date a run was opened with, or today."""
-    now = datetime.now(UTC)
-    if not (folder / "ledger.jsonl").exists():
-        return f"{now:%Y-%m-%d}"
-    ledger = Ledger.read(folder, lambda: now)
-    return f"{inputs(ledger).time:%Y-%m-%dT%H:%M:%SZ}" if ledger.records else f"{now:%Y-%m-%d}"
+    ledger = Ledger.read(folder, _now)
+    return f"{inputs(ledger).time:%Y-%m-%dT%H:%M:%SZ}" if ledger.records else f"{_now():%Y-%m-%d}"
 
 
 def require_clean_environment() -> None:

@@ -6,7 +6,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Self
 
@@ -26,11 +26,13 @@ class Ticker:
 
     While it is entered, the first interrupt (Lab's stop button) lets the action that runs come to
     its end, so that nothing is half done; then, or at a second one, `WaitingError`
-    (``INTERRUPTED``) is raised, so that the cells below do not run.
+    (``INTERRUPTED``) is raised, so that the cells below do not run. `changed` is called now and
+    then, and in the end.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, changed: Callable[[], None]) -> None:
         self._run = run
+        self._changed = changed
         self._handle: Any = None
         self._last = 0.0
         self._stopping = False
@@ -44,6 +46,7 @@ class Ticker:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
         self._run.observe = lambda _: None
+        self._changed()
         if self._handler is not None:
             signal.signal(signal.SIGINT, self._handler)
         if kind is KeyboardInterrupt or (kind is None and self._stopping):
@@ -59,6 +62,7 @@ class Ticker:
         if time.monotonic() - self._last > REFRESH_SECONDS:
             self._last = time.monotonic()
             self._put(_bar(text).bundle())
+            self._changed()
 
     def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
         if self._stopping:

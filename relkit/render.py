@@ -31,7 +31,9 @@ ABOUT = {
 
 Run the cells from top to bottom. A cell can be run twice, the kernel can be restarted, and another
 day is as good: what is done is kept in the record and never done again. A cell that refuses says
-why and what to do.""",
+why and what to do; the table of contents (the list at the left edge) marks its section. The stop
+button ends a step between two actions. The picture below follows the run: *Create New View for Cell
+Output*, in its context menu, keeps it in sight.""",
     )
 }
 PARAMETERS = """\

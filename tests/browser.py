@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -67,15 +68,15 @@ class Server:
     project: Path
     runtime: Path
 
-    def memory(self) -> dict[int, int]:
-        """Return the most memory that each of its kernels had so far, in kB, by process."""
-        found = {}
+    def memory(self) -> int:
+        """Return the most memory that one of its kernels had so far, in kB; 0 if none runs."""
+        most = 0
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 if str(self.runtime).encode() in (process / "cmdline").read_bytes():
                     status = (process / "status").read_text()
-                    found[int(process.name)] = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0])
-        return found
+                    most = max(most, int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]))
+        return most
 
 
 @contextmanager
@@ -95,31 +96,27 @@ def jupyterlab(folder: Path) -> Iterator[Server]:
     options = [f"--ServerApp.port={port}", "--LabApp.expose_app_in_browser=True", "--no-browser"]
     options += ["--allow-root"] if os.getuid() == 0 else []
     command = ["make", "--old-file=env", "lab", f"VENV={sys.prefix}", f"LAB={' '.join(options)}"]
+    every = os.environ | names | {"IPYTHONDIR": str(folder / "i")}
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=project,
-            env=os.environ | names | {"IPYTHONDIR": str(folder / "i")},
-            stdout=log,
-            stderr=log,
-        )
+        making = subprocess.Popen(command, cwd=project, env=every, stdout=log, stderr=log)
     try:
-        token = _token(folder / "r", port, process)
-        yield Server(f"http://127.0.0.1:{port}", token, project, folder / "r")
+        found = _started(folder / "r", port, making)
+        yield Server(f"http://127.0.0.1:{port}", str(found["token"]), project, folder / "r")
     finally:
-        process.terminate()
-        process.wait(STARTS)
+        for path in (folder / "r").glob("jpserver-*.json"):  # `make` would leave it running
+            os.kill(int(json.loads(path.read_text())["pid"]), signal.SIGTERM)
+        making.wait(STARTS)
 
 
-def _token(runtime: Path, port: int, process: subprocess.Popen[bytes]) -> str:
-    """Return the token that the settings made, from the file the server writes for its tools."""
+def _started(runtime: Path, port: int, making: subprocess.Popen[bytes]) -> dict[str, object]:
+    """Return what the server writes of itself, with the token that the settings made."""
     end = time.monotonic() + STARTS
-    while time.monotonic() < end and process.poll() is None:
+    while time.monotonic() < end and making.poll() is None:
         for path in runtime.glob("jpserver-*.json"):
             with suppress(ValueError):
-                found = json.loads(path.read_text())
+                found: dict[str, object] = json.loads(path.read_text())
                 if found["port"] == port:
-                    return str(found["token"])
+                    return found
         time.sleep(0.1)
     raise TimeoutError("JupyterLab does not start")
 
@@ -127,6 +124,7 @@ def _token(runtime: Path, port: int, process: subprocess.Popen[bytes]) -> str:
 @contextmanager
 def browser() -> Iterator[tuple[Page, list[str]]]:
     """Open a window of Chromium; yield it and the addresses it asked for, as they come."""
+    assert chromium(), "there is no chromium here; Debian: apt-get install chromium"
     asked: list[str] = []
     # Without a user namespace, as root in a container, its sandbox cannot be made.
     more = ["--no-sandbox"] if os.getuid() == 0 else []
@@ -135,6 +133,7 @@ def browser() -> Iterator[tuple[Page, list[str]]]:
             executable_path=chromium(), args=[*FLAGS.split(), OFFLINE, *more]
         )
         page = chrome.new_page(viewport=WINDOW)
+        page.set_default_timeout(PATIENCE * 1000)
         page.on("request", lambda request: asked.append(request.url))
         page.on("websocket", lambda made: asked.append(made.url))
         yield page, asked
@@ -149,6 +148,7 @@ class Lab:
     server: Server
     path: Path
     pictures: Path
+    memory: int = 0  # kB, the most that a kernel had
 
     @classmethod
     def open(cls, page: Page, server: Server, path: Path, pictures: Path) -> Lab:
@@ -197,6 +197,7 @@ class Lab:
 
     def restart(self) -> None:
         """Restart the kernel, whatever it is doing."""
+        self.memory = max(self.memory, self.server.memory())
         self.page.evaluate(RESTART)
         self.idle()
 

@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from pydantic_core import to_jsonable_python
+
 import relkit.adapters.processes as processes_adapter
 from relkit import records as log
 from relkit.history import History
@@ -35,34 +37,16 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 VERSION, DATE, WORLD = "3.15.0a1", "2026-05-05", "worlds/rehearsal.toml"
 STANDS = (
-    "opened",
-    "freeze-branch",
-    "make-clone",
-    "resolve-next-versions",
-    "commit-release",
-    "tag-release",
-    "push-to-fork",
-    "collect-source",
-    "collect-mobile",
-    "approve-macos",
-    "freeze-subjects",
-    "sign-artifacts",
-    "close-manifest",
-    "upload-to-staging",
-    "draft-website",
-    "approve-publication",
-    "place-files",
-    "publish-website",
-    "read-back",
-    "merge-back",
-    "push-upstream",
-    "restore-blockers",
-    "open-branch",
-    "close-run",
+    *("opened", "notify-experts", "freeze-branch", "make-clone", "resolve-next-versions"),
+    *("regenerate-topics", "commit-release", "tag-release", "push-to-fork", "start-builds"),
+    *("collect-source", "try-source", "approve-macos", "freeze-subjects", "sign-artifacts"),
+    *("close-manifest", "upload-to-staging", "draft-website", "approve-publication"),
+    *("place-files", "publish-website", "read-back", "merge-back", "push-upstream"),
+    *("restore-blockers", "open-branch", "close-run"),
 )
-"""After which steps a rehearsal is copied: nowhere a build is still running."""
+"""After which steps a rehearsal is copied, once the builds that run then have ended."""
 STEPS = tuple(step.name for step in steps_of(Kind.ALPHA))
-SECONDS = "seconds.json"
+SECONDS, FINAL = "seconds.json", "final.json"
 PATIENCE_SECONDS = 300.0
 
 
@@ -137,15 +121,19 @@ def snapshots(shared: Path) -> Path:
 
 def _make_snapshots(folder: Path) -> None:
     records = folder / "whole"
-    seconds, last = {}, time.monotonic()
+    seconds, last, copying = {}, time.monotonic(), 0.0
     with opened_at(records) as opened:
-        for name in ("opened", *opened.run.steps):
+        for name in ("opened", *STEPS):
             if name != "opened":
                 opened.run.apply(name)
-            seconds[name] = time.monotonic() - last
+            now = time.monotonic()
+            seconds[name], last, copying = now - last - copying, now, 0.0
             if name in STANDS:
+                await_that(_no_children, "a build goes on for ever")
+                copying = -time.monotonic()
                 copy(records, folder / name)
-            last = time.monotonic()
+                copying += time.monotonic()
+        (folder / FINAL).write_text(json.dumps(final_world(opened)))
     (folder / SECONDS).write_text(json.dumps(seconds))
 
 
@@ -181,6 +169,7 @@ def started(*command: str | Path) -> Iterator[subprocess.Popen[str]]:
     child = subprocess.Popen(
         list(map(str, command)),
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -282,7 +271,7 @@ def final_world(opened: Opened) -> dict[str, Any]:
     def plain(text: str) -> str:
         return text.replace(tag, "TAG").replace(nonce, "NONCE")
 
-    return {
+    found = {
         "refs": {name: refs(state / f"{name}.git") for name in ("upstream", "fork", "peps")},
         "clone": run.world.repo.clone_state(),
         "locks": [str(one) for one in state.glob("clone/*/.git/**/*.lock")],
@@ -307,6 +296,14 @@ def final_world(opened: Opened) -> dict[str, Any]:
         "signatures": signatures(world, run.release, state),
         "requests": requests(state),
     }
+    plain_data: dict[str, Any] = json.loads(json.dumps(to_jsonable_python(found)))
+    return plain_data
+
+
+def calm_world(snapshots: Path) -> dict[str, Any]:
+    """Return what the world is after the rehearsal that the snapshots are of."""
+    found: dict[str, Any] = json.loads((snapshots / FINAL).read_text())
+    return found
 
 
 def words(page: str, tag: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from browser import Lab, Server, browser, cell_of, chromium, jupyterlab, text_of
+from browser import PROJECT, Lab, Server, browser, cell_of, chromium, jupyterlab, text_of
 from cells import Notebook
 from playwright.sync_api import Page
 from rehearsals import done_twice, git
@@ -40,7 +41,7 @@ Open = Callable[..., Lab]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    where = tempfile.TemporaryDirectory(prefix="relkit-", ignore_cleanup_errors=True)
+    where = tempfile.TemporaryDirectory(prefix="lab-", ignore_cleanup_errors=True)
     with where as folder, jupyterlab(Path(folder)) as server:
         yield server
 
@@ -55,10 +56,10 @@ def page() -> Iterator[Page]:
 
 @pytest.fixture
 def notebook(server: Server, page: Page, tmp_path: Path) -> Open:
-    """Return what opens a copy of the notebook, whose records are kept in a folder of its own."""
+    """Return what opens the notebook as it is, or a copy which keeps its records elsewhere."""
 
-    def opened(name: str, records: str) -> Lab:
-        text = (server.project / "notebooks" / "alpha.ipynb").read_text()
+    def opened(name: str = "alpha", records: str = "records") -> Lab:
+        text = (PROJECT / "notebooks" / "alpha.ipynb").read_text()
         path = server.project / "notebooks" / f"{name}.ipynb"
         default = r"records = \"records\""
         assert default in text
@@ -126,25 +127,33 @@ def decide(lab: Lab, step: str, verdict: str, reason: str) -> None:
 def assert_words_remain(lab: Lab, cell: str, words: str) -> None:
     """Assert that what a cell shows can be read in the saved file, without a kernel."""
     nb = lab.saved()
-    [output] = cell_of(nb, cell).outputs
-    assert set(output.data) == {"text/plain", "text/html"}
-    assert all(words in output.data[form] for form in output.data)
+    first, *others = cell_of(nb, cell).outputs
+    assert all(words in first.data[form] for form in ("text/plain", "text/html"))
+    assert {form for one in (first, *others) for form in one.data} == {"text/plain", "text/html"}
     assert "widgets" not in nb.metadata
+
+
+def test_make_lab_opens_on_the_notebooks(server: Server, page: Page) -> None:
+    page.goto(f"{server.url}/?token={server.token}")
+    page.locator(".jp-DirListing-item").get_by_text("alpha.ipynb", exact=True).wait_for()
+    assert urlsplit(page.url).path == "/lab/tree/notebooks"
 
 
 def test_a_release_manager_carries_an_alpha_to_its_end(
     server: Server, notebook: Open, record_property: Callable[[str, object], None]
 ) -> None:
-    lab = notebook("carried", "carried")
-    record = Record(server.project / "carried")
+    lab = notebook()
+    record = Record(server.project / "records")
 
     lab.run_all()
     assert_stopped(lab, "commit-release-apply", "GATE_OPEN", "release-manager")
     lab.screenshot("gate-open", "commit-release-gate")
-    [output] = cell_of(lab.saved(), "commit-release-gate").outputs
-    assert WIDGET in output.data
-    assert "GATE release-commit: waits for release-manager" in output.data["text/plain"]
-    assert "GATE release-commit: waits for release-manager" in output.data["text/html"]
+    picture = text_of(cell_of(lab.saved(), "picture"))
+    assert re.search(r"commit-release +decide", picture), "drawn before, and kept true"
+    words, form = cell_of(lab.saved(), "commit-release-gate").outputs
+    assert WIDGET in form.data
+    assert "GATE release-commit: waits for release-manager" in words.data["text/plain"]
+    assert "GATE release-commit: waits for release-manager" in words.data["text/html"]
     lab.page.click(".relkit-commit-release-approve")
     lab.page.get_by_text("REASON_MISSING").wait_for()
     lab.screenshot("reason-missing")
@@ -163,12 +172,10 @@ def test_a_release_manager_carries_an_alpha_to_its_end(
     assert f"v{VERSION}" not in git(record.world / "upstream.git", "tag").split()
     decide(lab, "push-upstream", "approve", "everything is public and verified")
     lab.run_all()
-    memory = lab.server.memory()
-    record_property("kernel_memory_kb", max(memory.values()))
-    assert max(memory.values()) < MEMORY
-
     assert_finished(lab, record)
     assert_nothing_changes(lab, record)
+    record_property("kernel_memory_kb", lab.memory)
+    assert 0 < lab.memory < MEMORY
 
 
 def disturbed(lab: Lab, record: Record) -> None:

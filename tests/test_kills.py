@@ -38,8 +38,7 @@ def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def calm(snapshots: Path) -> dict[str, Any]:
     """Return what the world is after a rehearsal that nobody killed."""
-    with rehearsals.opened_at(snapshots / "whole") as opened:
-        return rehearsals.final_world(opened)
+    return rehearsals.calm_world(snapshots)
 
 
 def instant(snapshots: Path, number: int) -> tuple[str, float]:

@@ -47,14 +47,18 @@ def make_bare(source: Path, branch: str, target: Path) -> None:
     source = source.resolve()
     with beside(target, "bare") as folder:
         trusted = folder / "trusted"
-        # git reads repositories of other users only if it is told to; naming one on the command
-        # line is telling. Hooks and the like are off in any case.
-        trusted.write_text("[safe]\n\tdirectory = *\n", encoding="utf-8")
-        git = _open(source, {"GIT_CONFIG_GLOBAL": str(trusted)})
+        git = _open(source, trusted)
         _check_source(git, branch)
         new = folder / "new.git"
         _copy(git, source, branch, new)
         new.rename(target)
+
+
+def check_source(source: Path, branch: str) -> None:
+    """Refuse, as `make_bare` does, a repository that none can be made from; write nothing."""
+    check_name(branch)
+    with tempfile.TemporaryDirectory(prefix="relkit-") as folder:
+        _check_source(_open(source.resolve(), Path(folder) / "trusted"), branch)
 
 
 def protect(bare: Path) -> None:
@@ -73,8 +77,14 @@ def protect(bare: Path) -> None:
     Path(name).replace(hooks / "pre-receive")
 
 
-def _open(source: Path, environment: dict[str, str]) -> GitCommand:
-    """Return git on an existing repository, which `source` is the top of."""
+def _open(source: Path, trusted: Path) -> GitCommand:
+    """Return git on an existing repository, which `source` is the top of.
+
+    git reads repositories of other users only if it is told to, in a file (`trusted`); naming one
+    on the command line is telling. Hooks and the like are off in any case.
+    """
+    trusted.write_text("[safe]\n\tdirectory = *\n", encoding="utf-8")
+    environment = {"GIT_CONFIG_GLOBAL": str(trusted)}
     if not source.is_dir():
         raise _refusal("NOT_A_REPOSITORY", f"{source} is not a folder", "Give a git repository.")
     outside = GitCommand(source, environment=environment)

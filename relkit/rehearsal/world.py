@@ -23,9 +23,10 @@ from relkit.adapters.advisories import LocalAdvisories
 from relkit.adapters.editors import Tools, blurb_for
 from relkit.adapters.folders import FolderServer
 from relkit.adapters.git import GitRepository, Identity, SigningKey, clear_locks, make_bare, protect
+from relkit.adapters.git_bare import check_source
 from relkit.adapters.git_command import GitCommand
 from relkit.adapters.gpg import GpgSigner, make_throwaway_key
-from relkit.adapters.machine import LocalMachine
+from relkit.adapters.machine import LocalMachine, refuse_missing_tools
 from relkit.adapters.processes import Places, ProcessBuilders
 from relkit.adapters.public import PublicSite
 from relkit.adapters.shelf import Shelf
@@ -65,6 +66,7 @@ from relkit.values import Companion, Person, Value
 from relkit.worlds import WorldFile
 
 MANAGER = "release-manager"
+WHOLE = "world.json"
 TOOLS = Path(sys.prefix) / "share" / "relkit"
 """Where `make env` installs each version of blurb; environments for trees' docs lie there too."""
 
@@ -78,25 +80,40 @@ class Made(Value):
     head: str
 
 
-def open_rehearsal(
-    file: WorldFile, digest: str, record: Path, release: Release, repository: str = ""
-) -> tuple[World, Callable[[], None]]:
-    """Open the world beside `record`, made if it is not there; return it and how to close it.
+def make_rehearsal(file: WorldFile, record: Path, release: Release, repository: str = "") -> Made:
+    """Make the world beside `record`, or what is missing of it; return what it was made from.
 
     `repository` is the source of upstream, a path; empty: a generated tree. It counts only when
-    the world is made. Raises `UsageError`, `RecordError` (``WORLD_SOURCE``), `WorldError`.
+    the world is made. Raises `UsageError`, `RecordError` (``WORLD_SOURCE``), `WorldError`, and
+    `CheckError` (``TOOL_MISSING``), all before anything is written.
     """
     state = record.parent / file.state
+    refuse_missing_tools()
     if (opened := os.environ.get("GIT_DIR")) is not None:
         raise UsageError(
             f"GIT_DIR is set to {opened}: git would work on another repository",
             code="ENV_GIT",
             remedy="Unset GIT_DIR, then run this again.",
         )
+    if repository and not (state / WHOLE).exists():
+        check_source(Path(repository).expanduser(), release.branch)
     with locked(state / "world"):
         made = _made(state, file, release, repository)
         if not (record / "ledger.jsonl").exists():
             _pass_time(state, release)
+    return made
+
+
+def open_rehearsal(
+    file: WorldFile, digest: str, record: Path, release: Release, repository: str = ""
+) -> tuple[World, Callable[[], None]]:
+    """Open the world beside `record`, made if it is not there; return it and how to close it.
+
+    One process at a time does so for a release. Raises what `make_rehearsal` raises.
+    """
+    state = record.parent / file.state
+    made = make_rehearsal(file, record, release, repository)
+    with locked(state / "world"):
         for bare in ("upstream.git", "fork.git"):
             clear_locks(state / bare)
     with ExitStack() as stack:
@@ -108,7 +125,7 @@ def open_rehearsal(
 def serve(records: Path, state: str = "world") -> Iterator[str]:
     """Serve the website of a rehearsal; yield its address."""
     folder = records / state
-    if not (folder / "world.json").exists():
+    if not (folder / WHOLE).exists():
         raise UsageError(
             f"{records.name} holds no rehearsal",
             code="NO_WORLD",
@@ -129,7 +146,7 @@ def export_page(records: Path, slug: str, state: str = "world") -> Path:
 
 def _made(state: Path, file: WorldFile, release: Release, repository: str) -> Made:
     """Make what is missing of the world; every part is whole or not there."""
-    marker = state / "world.json"
+    marker = state / WHOLE
     if marker.exists():
         made = read_value(marker, Made)
         _require_source(made, release, repository)
@@ -185,7 +202,6 @@ def _head(bare: Path, branch: str) -> str:
 def _site(state: Path) -> Iterator[Site]:
     servers = state / "servers"
     with Site(state / "site.sqlite", servers / "public", servers / "docs") as site:
-        write_whole(state / "site.url", site.url.encode())
         yield site
 
 
@@ -195,6 +211,8 @@ def _wired(
     """Start the servers and put an adapter on each part of the state."""
     version = str(release.version)
     site = stack.enter_context(_site(state))
+    address = state / f"site-{version}.url"  # builds ask for it, from other processes
+    write_whole(address, site.url.encode())
     sigstore = stack.enter_context(LoopbackSigstore(state / "sigstore"))
     fingerprint = make_throwaway_key(state / "gnupg", file.people[MANAGER].name, file.manager_email)
     gpg = stack.enter_context(GpgSigner(state / "gnupg", fingerprint))
@@ -210,7 +228,7 @@ def _wired(
     stack.callback(signer.close)
     clock = SystemClock()
     drafts = LocalAnnouncements(folder=state / "drafts" / version, peps=state / "peps.git")
-    places = Places(state / "fork.git", artifacts, blurb, state / "site.url")
+    places = Places(state / "fork.git", artifacts, blurb, address)
     return World(
         name=file.name,
         rehearsal=True,
