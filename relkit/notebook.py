@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from relkit import forms, view
+from relkit import forms, page, view
 from relkit.errors import (
     CheckError,
     GateError,
@@ -144,6 +144,10 @@ class Face:
             for handle in self._pictures:
                 handle.update(bundle, raw=True)
 
+    def _tell(self) -> None:
+        """Write the status page beside the record: at gates, and where the run stops."""
+        page.write(self._history, self._history.ledger.path.with_name("status.html"))
+
     def step(self, name: str) -> None:
         """Carry a step out, as far as it is not done, and show it with its records."""
         if self._run is None:
@@ -154,6 +158,7 @@ class Face:
             try:
                 done = self._run.apply(name)
             except ReleaseError as error:
+                self._tell()
                 self._explain(name, error, ticker)
                 raise
             ticker.show(_carried(done))
@@ -178,6 +183,7 @@ class Face:
         run, proposal = self._run, self._run.propose(name)
         words, open_to = _gate(run, proposal)
         self._redraw()
+        self._tell()
         if MANAGER in open_to and runner() not in {"batch", "terminal"}:
             forms.decide(run, proposal, lambda: _gate(run, proposal)[0])
         else:
@@ -197,6 +203,7 @@ class Face:
         if runner() not in {"jupyter", "unknown"}:
             show(view.line("Complete. The command that runs this notebook seals the record."))
             return
+        self._tell()
         folder = self._history.ledger.path.parent
         if (folder / "seal.json").exists():  # a seal is never replaced by looking at it
             show(view.line(f"Sealed. Read {folder / 'release.html'}"))

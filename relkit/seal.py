@@ -22,6 +22,7 @@ from relkit.environment import environment
 from relkit.errors import RecordError, VerificationError
 from relkit.history import History
 from relkit.marks import ending_of
+from relkit.plain import MEDIA, forbidden, require_plain
 from relkit.steps.sign import MANIFEST, close_manifest
 from relkit.values import Digest, Value
 
@@ -29,8 +30,8 @@ NOTEBOOK, PAGE, SEAL = "release.ipynb", "release.html", "seal.json"
 FORM = 1
 GIVEN = "injected-parameters"
 LEFT_OUT = {SEAL, "lock", "status.html"}
-REMOTE = re.compile(r"""<(?:script|link|iframe|object|embed)\b|(?:src|href)=["'](?!#|https://)""")
-FORBIDDEN_MEDIA = {"application/javascript", "application/vnd.jupyter.widget-view+json"}
+KILLED = (".new", f"replay-{NOTEBOOK}")
+"""What the names of files end with that a killed process leaves behind."""
 
 
 class Attempt(Value):
@@ -115,13 +116,10 @@ def _cleaned(executed: Any, private: str) -> nbformat.NotebookNode:  # noqa: ANN
         if GIVEN in cell.metadata.get("tags", []):
             cell.id = GIVEN  # papermill's own is random
         for output in cell.get("outputs", []):
-            media = set(output.get("data", {}))
-            if media & FORBIDDEN_MEDIA or private in str(output):
-                raise VerificationError(
-                    f"cell {cell.id} shows {', '.join(media & FORBIDDEN_MEDIA) or 'a path'}",
-                    code="FORBIDDEN_MIME",
-                    remedy="A record holds text, tables and pictures only.",
-                )
+            if strange := sorted(set(output.get("data", {})) - MEDIA):
+                raise forbidden(f"{', '.join(strange)} in cell {cell.id}")
+            if private in str(output):
+                raise forbidden(f"a path of this machine in cell {cell.id}")
     checked: nbformat.NotebookNode = executed
     return checked
 
@@ -132,25 +130,21 @@ def to_html(executed: nbformat.NotebookNode, title: str) -> str:
     body = re.sub(r"<script\b.*?</script>", "", body, flags=re.DOTALL)
     pages = Environment(loader=PackageLoader("relkit", "templates"), autoescape=True)
     page = pages.get_template("record.html.j2").render(title=title, body=body)
-    if found := REMOTE.search(page):
-        raise VerificationError(
-            f"the page would load {page[found.start() : found.start() + 60]!r}",
-            code="FORBIDDEN_MIME",
-            remedy="A record holds text, tables and pictures only.",
-        )
+    require_plain(page)
     return page
 
 
 def _digests(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.iterdir() if path.is_file())
-    return {path.name: _sha256(path) for path in files if path.name not in LEFT_OUT}
+    kept = [path for path in files if path.name not in LEFT_OUT]
+    return {path.name: _sha256(path) for path in kept if not path.name.endswith(KILLED)}
 
 
 def _attempt(path: Path) -> Attempt:
     """Describe an attempt; one that another engine made says so by saying nothing."""
     try:
         ended = ending_of(nbformat.read(path, as_version=4))
-    except (ValueError, nbformat.reader.NotJSONError):
+    except (ValueError, LookupError, TypeError, AttributeError):  # whatever nbformat stumbles over
         ended = "unreadable"
     return Attempt(sha256=_sha256(path), ended=ended)
 

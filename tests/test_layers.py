@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {
         *("__main__", "batch", "cli", "engine", "environment", "notebook", "opening"),
         *("graph", "progress"),
-        *("forms", "marks", "page", "render", "seal", "view", "rehearsal.report"),
+        *("forms", "marks", "page", "plain", "render", "seal", "view", "rehearsal.report"),
     },
 ]
 """Packages stand for their modules; a module named in full goes before its package."""

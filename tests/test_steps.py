@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -26,6 +27,7 @@ from relkit.errors import CheckError, GateError, OrderError, ReleaseError, Waiti
 from relkit.history import History
 from relkit.opening import Opened
 from relkit.rehearsal.ports import RehearsalPeople, answer
+from relkit.rehearsal.site_admin import enter_page_text
 from relkit.rehearsal.state import BuildbotState, StateFile, TrackerState
 from relkit.rehearsal.tree import make_repository
 from relkit.release import Version
@@ -161,7 +163,9 @@ def make_own_stands(folder: Path, shared: Path) -> None:
 
 @pytest.fixture(scope="session")
 def stands(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    shared = tmp_path_factory.getbasetemp().parent
+    base = tmp_path_factory.getbasetemp()
+    # The parent is common to the workers of one session; without workers it outlives the session.
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     made = rehearsals.snapshots(shared)
     own = rehearsals.once(shared, "steps-stands", partial(make_own_stands, shared=shared))
     return {name: made / name for name in ("whole", *rehearsals.STANDS)} | {
@@ -220,7 +224,8 @@ def test_in_a_healthy_release_nobody_waives_and_nothing_is_found_done_before(
 ) -> None:
     entries = [record.entry for record in History.read(stands["whole"] / VERSION).ledger]
     assert not [one for one in entries if isinstance(one, log.Waived | log.TakenOver)]
-    assert not [one for one in entries if isinstance(one, log.Done) and one.found]
+    found = [(x.step, x.action) for x in entries if isinstance(x, log.Done) and x.found]
+    assert found == [("publish-website", 1)]  # the site itself has its caches forget
 
 
 # --- prepare -----------------------------------------------------------------------------------
@@ -667,20 +672,45 @@ def test_a_staged_file_that_changed_is_not_approved(before: Before) -> None:
 
 def test_a_page_without_its_text_is_awaited_and_not_published(before: Before) -> None:
     stand = before("approve-publication")
-    (text,) = stand.sql("SELECT content FROM release")
-    stand.sql("UPDATE release SET content = ''")
+    text = take_page_text(stand)
     stand.without_patience()
     stand.refuses("approve-publication", "NOT_READY", WaitingError)
     stand.refuses("approve-publication", "NOT_READY", WaitingError)
-    waits = [one for one in stand.run.ledger if isinstance(one.entry, log.Waited)]
-    assert [one.entry.step for one in waits].count("approve-publication") == 1  # type: ignore[union-attr]
-    put_page(stand, text[0])
+    entries = [record.entry for record in stand.run.ledger]
+    waits = [x for x in entries if isinstance(x, log.Waited) and x.step == "approve-publication"]
+    assert len(waits) == 1
+    put_page_text(stand, text)
+    stand.run.world.public.purge(paths=("/downloads/release/python-3150a1/",))
     stand.goes_on("approve-publication")
 
 
-def put_page(stand: Stand, text: str) -> None:
-    quoted = text.replace("'", "''")
-    stand.sql(f"UPDATE release SET content = '{quoted}'")  # noqa: S608 (the site's own text)
+@pytest.mark.xfail(
+    raises=WaitingError,
+    reason="the rehearsal's world gives the website port no origin headers: it sees a cached page",
+)
+def test_a_page_that_was_looked_at_before_its_text_was_put_in_is_seen_with_its_text(
+    before: Before,
+) -> None:
+    stand = before("approve-publication")
+    text = take_page_text(stand)
+    stand.without_patience()
+    stand.refuses("approve-publication", "NOT_READY", WaitingError)
+    put_page_text(stand, text)
+    stand.goes_on("approve-publication")
+
+
+def take_page_text(stand: Stand) -> str:
+    """Return the text of the page, which then has none."""
+    ((text,),) = stand.sql("SELECT content FROM release")
+    stand.sql("UPDATE release SET content = ''")
+    return str(text)
+
+
+def put_page_text(stand: Stand, text: str) -> None:
+    """Do what the web editor does, through the site's form."""
+    ((token,),) = stand.sql("SELECT v2_token FROM user WHERE is_staff")
+    url = (stand.state / f"site-{VERSION}.url").read_text()
+    enter_page_text(url=url, token=token, slug="python-3150a1", text=text)
 
 
 @pytest.mark.parametrize(
@@ -740,12 +770,8 @@ def test_deferred_blockers_of_an_incomplete_answer_are_not_restored(before: Befo
             "PUBLIC_DIFFERS",
         ),
         (lambda stand: stand.sql("UPDATE release_file SET description = 'x'"), "API_DIVERGED"),
-        (
-            lambda stand: git(stand.upstream, "update-ref", f"refs/tags/{TAG}", stand.head),
-            "UPSTREAM_DIVERGED",
-        ),
     ],
-    ids=["signature", "row", "tag"],
+    ids=["signature", "row"],
 )
 def test_a_stranger_finds_what_is_not_as_the_manifest_says(
     before: Before, edit: Callable[[Stand], object], code: str
@@ -761,9 +787,17 @@ def test_a_branch_of_the_fork_that_somebody_moved_is_not_deleted(before: Before)
     fork, ref = stand.state / "fork.git", f"refs/heads/release-{VERSION}"
     git(fork, "update-ref", ref, git(fork, "rev-parse", f"{ref}^"))
     moved = git(fork, "rev-parse", ref)
-    stand.stops("open-branch", "REF_MOVED", WorldError)
+    stand.stops("open-branch", "REMOTE_MOVED", WorldError)
     assert git(fork, "rev-parse", ref) == moved
     assert stand.run.world.tracker.protection(branch="main").locked
+
+
+def test_another_tag_upstream_keeps_the_run_open(before: Before) -> None:
+    stand = before("close-run")
+    who = ("-c", "user.name=Olga Other", "-c", "user.email=olga@other.invalid")
+    git(stand.upstream, *who, "tag", "-f", "-a", "-m", "Python", TAG, f"{TAG}^{{}}")
+    stand.stops("close-run", "UPSTREAM_DIVERGED")
+    assert not stand.events("close-run")
 
 
 @pytest.mark.parametrize(

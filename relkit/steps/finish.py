@@ -75,6 +75,14 @@ def push_upstream(release: Release, world: World, results: Results) -> Plan:
     }
     locked = Protection(locked=True, rules=frozen.protection.rules)
     yield still_frozen(release, world, results)
+    taken = world.repo.remote_ref(remote="upstream", ref=f"refs/tags/{release.tag}")
+    yield Check(
+        f"{release.tag} is free upstream, or ours",
+        taken in {None, results[tag_release].tag_object},
+        found=str(taken or ""),
+        code="TAG_EXISTS",
+        remedy="See who made it, and have it deleted; the branch stays locked until then.",
+    )
     yield _protect(world, branch, Protection(locked=False, rules=()), undo=locked)
     updates = tuple(
         RefUpdate(ref=ref, old=frozen.head if "heads" in ref else None, new=new)
