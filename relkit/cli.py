@@ -173,10 +173,10 @@ def _serve(options: argparse.Namespace) -> int:
     from relkit.rehearsal.world import serve
 
     with serve(project_folder() / options.records) as address:
-        print(f"The rehearsal's website is at {address}; end with Ctrl-C.", flush=True)
-        if not options.quiet:
-            webbrowser.open(address)
         try:
+            print(f"The rehearsal's website is at {address}; end with Ctrl-C.", flush=True)
+            if not options.quiet:
+                webbrowser.open(address)
             input()
         except (EOFError, KeyboardInterrupt):
             return 0

@@ -57,6 +57,8 @@ class RelkitEngine(NBClientEngine):  # type: ignore[misc] # papermill has no typ
         """Execute, and mark how it ended, also where papermill would say it is completed."""
         options.setdefault("store_widget_state", False)
         options.setdefault("kernel_manager_class", PrivateKernelManager)
+        # A kernel that is ended after a refusal would call that an error.
+        options.setdefault("extra_arguments", ["--IPKernelApp.log_level=50"])
         nb = nb_man.nb
         try:
             super().execute_managed_notebook(nb_man, kernel_name, **options)

@@ -684,10 +684,6 @@ def test_a_page_without_its_text_is_awaited_and_not_published(before: Before) ->
     stand.goes_on("approve-publication")
 
 
-@pytest.mark.xfail(
-    raises=WaitingError,
-    reason="the rehearsal's world gives the website port no origin headers: it sees a cached page",
-)
 def test_a_page_that_was_looked_at_before_its_text_was_put_in_is_seen_with_its_text(
     before: Before,
 ) -> None:

@@ -253,7 +253,12 @@ def _wired(
             public=state / "servers" / "public",
             source=artifacts,
         ),
-        website=PythonOrg(site.url, v2_token=lambda: site.v2_token, v1_key=lambda: site.v1_key),
+        website=PythonOrg(
+            site.url,
+            v2_token=lambda: site.v2_token,
+            v1_key=lambda: site.v1_key,
+            origin_headers={ORIGIN_HEADER: "1"},
+        ),
         public=PublicSite(
             site.url,
             verify=partial(_verify, sigstore.trusted_root(), gpg),
