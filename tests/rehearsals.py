@@ -179,6 +179,8 @@ def started(*command: str | Path) -> Iterator[subprocess.Popen[str]]:
         yield child
     finally:
         kill_group(child.pid)
+        if child.stdin is not None and child.stdin.closed:
+            child.stdin = None
         child.communicate()
 
 

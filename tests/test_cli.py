@@ -215,7 +215,16 @@ def test_an_interrupted_command_says_so_without_a_traceback(
 @pytest.mark.slow
 def test_a_run_stops_at_each_gate_and_goes_on_when_it_was_decided(tmp_path: Path) -> None:
     records = tmp_path / "records"
-    command = ["run", VERSION, "--date", DATE, "--world", PRACTICE, "--records", records]
+    command: list[str | Path] = [
+        "run",
+        VERSION,
+        "--date",
+        DATE,
+        "--world",
+        PRACTICE,
+        "--records",
+        records,
+    ]
     gates = ["commit-release", "approve-publication", "push-upstream"]
     for number, gate in enumerate(gates, 1):
         done = rehearsals.relkit(*command)
