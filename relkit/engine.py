@@ -15,7 +15,7 @@ import tempfile
 from typing import Any
 
 from jupyter_client.manager import AsyncKernelManager
-from papermill.engines import NBClientEngine
+from papermill.engines import NBClientEngine, NotebookExecutionManager
 
 from relkit.environment import environment
 from relkit.errors import UsageError, WaitingError
@@ -40,6 +40,33 @@ class PrivateKernelManager(AsyncKernelManager):
     cleanup_resources = _async_cleanup_resources
 
 
+class SparingManager(NotebookExecutionManager):  # type: ignore[misc] # papermill has no types
+    """Saves an attempt as each cell of code begins, and in the end.
+
+    papermill saves four times for a section, prose and code, and each time everything: that took
+    longer than most steps.
+    """
+
+    saving = True
+
+    def cell_start(self, cell: Any, cell_index: int | None = None, **more: Any) -> None:
+        """Mark a cell as running; save if it is code."""
+        self.saving = cell.cell_type == "code"
+        super().cell_start(cell, cell_index, **more)
+        self.saving = True
+
+    def cell_complete(self, cell: Any, cell_index: int | None = None, **more: Any) -> None:
+        """Mark a cell as completed; the next one to begin saves it."""
+        self.saving = False
+        super().cell_complete(cell, cell_index, **more)
+        self.saving = True
+
+    def save(self, **more: Any) -> None:
+        """Save, unless that comes soon anyway."""
+        if self.saving:
+            super().save(**more)
+
+
 class RelkitEngine(NBClientEngine):  # type: ignore[misc] # papermill has no types
     """papermill's engine, with statuses which are true and without widget state."""
 
@@ -55,6 +82,7 @@ class RelkitEngine(NBClientEngine):  # type: ignore[misc] # papermill has no typ
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
         """Execute, and mark how it ended, also where papermill would say it is completed."""
+        nb_man.__class__ = SparingManager  # papermill offers no other way to have one's own
         options.setdefault("store_widget_state", False)
         options.setdefault("kernel_manager_class", PrivateKernelManager)
         # A kernel that is ended after a refusal would call that an error.

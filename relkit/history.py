@@ -37,16 +37,6 @@ class Progress:
         """Take one record of the step into account."""
         self.records.append(record)
         match record.entry:
-            case log.Planned(plan=plan, digest=digest):
-                self.plan = PlanData.model_validate(plan)
-                if self.plan.digest != digest:
-                    raise ValueError(f"its plan has digest {self.plan.digest}, not {digest}")
-            case log.Started(action=number):
-                self.started.add(number)
-            case log.Done(action=number):
-                self.done[number] = record
-            case log.Completed(result=result):
-                self.result = result
             case log.Asked(digest=digest):
                 self.asked.add(digest)
             case log.Decided() as decision:
@@ -55,6 +45,25 @@ class Progress:
                 self.waivers.append(waiver)
             case log.Waited(what=what) as wait:
                 self.waited[what] = wait
+            case _:
+                self._carry(record)
+
+    def _carry(self, record: Record) -> None:
+        """Take a record of what was carried out into account."""
+        match record.entry:
+            case log.Planned(plan=plan, digest=digest):
+                self.plan = PlanData.model_validate(plan)
+                if self.plan.digest != digest:
+                    raise ValueError(f"its plan has digest {self.plan.digest}, not {digest}")
+            case log.Started(action=number):
+                self.started.add(number)
+            case log.Done(action=number):
+                self.done[number] = record
+            case log.TakenBack(action=number):
+                self.started.discard(number)
+                self.done.pop(number, None)
+            case log.Completed(result=result):
+                self.result = result
             case _:
                 pass
 

@@ -40,6 +40,7 @@ WORDS = {
     "planned": "plan {entry.digest:.8} begun",
     "started": "{action} begun",
     "done": "{action} {how}: {entry.evidence}",
+    "taken-back": "{action} taken back, for a later one failed",
     "completed": "complete",
 }
 """What a record says, by its event."""

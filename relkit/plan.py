@@ -58,12 +58,14 @@ class Expect:
 class Action:
     """One change to an outside system: a partial call of a port's method with keywords.
 
-    `undo` is the call that takes it back, or a sentence that says why there is none.
+    `undo` is the call that takes it back, or a sentence that says why there is none. With
+    `temporary` it is taken back at once if a later action of the step fails.
     """
 
     do: partial[None]
     done: Expect
     undo: partial[None] | str
+    temporary: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ class ActionData(Value):
     expected: Any
     undo: Call | None
     undo_note: str
+    temporary: bool = False
 
     def holds(self, world: World) -> tuple[bool, str]:
         """Ask the outside whether the action is done; also say what was read."""
@@ -280,6 +283,7 @@ def _action(world: World, item: Action) -> ActionData:
         expected=to_jsonable_python(expected),
         undo=None if isinstance(item.undo, str) else Call.of(world, item.undo),
         undo_note=item.undo if isinstance(item.undo, str) else "",
+        temporary=item.temporary,
     )
 
 

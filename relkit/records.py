@@ -130,6 +130,14 @@ class Done(Value):
     evidence: str
 
 
+class TakenBack(Value):
+    """A temporary action was undone, since a later one failed; it will be done again."""
+
+    event: Literal["taken-back"] = "taken-back"
+    step: str
+    action: int
+
+
 class Completed(Value):
     """All actions are done; `result` is handed to later steps."""
 
@@ -150,6 +158,7 @@ Entry = Annotated[
     | Planned
     | Started
     | Done
+    | TakenBack
     | Completed,
     Field(discriminator="event"),
 ]

@@ -165,8 +165,12 @@ class Run(History):
             self._require_gate(proposal)
             plan = proposal.plan
             self._record(log.Planned(step=name, digest=plan.digest, plan=plan.to_data()))
-        for number in range(len(proposal.plan.actions)):
-            self._carry_out(proposal, number)
+        try:
+            for number in range(len(proposal.plan.actions)):
+                self._carry_out(proposal, number)
+        except Exception:
+            self._take_back(proposal)
+            raise
         result = proposal.plan.result
         value = result if isinstance(result, dict) else _data(result(self.world))
         self._record(log.Completed(step=name, result=value))
@@ -264,6 +268,14 @@ class Run(History):
                 remedy="Look at that system first; then run this again, which asks it anew.",
             )
         self._record(log.Done(step=name, action=number, found=not begun, evidence=evidence))
+
+    def _take_back(self, proposal: Proposal) -> None:
+        """Undo the temporary actions of a step that failed, the last one first."""
+        for number in sorted(proposal.progress.done, reverse=True):
+            action = proposal.plan.actions[number]
+            if action.temporary and action.undo is not None:
+                action.undo(self.world)
+                self._record(log.TakenBack(step=proposal.step.name, action=number))
 
     def _request(self, proposal: Proposal, roles: tuple[str, ...]) -> Request:
         return Request(

@@ -144,7 +144,7 @@ def _attempt(path: Path) -> Attempt:
     """Describe an attempt; one that another engine made says so by saying nothing."""
     try:
         ended = ending_of(nbformat.read(path, as_version=4))
-    except (ValueError, LookupError, TypeError, AttributeError):  # whatever nbformat stumbles over
+    except (nbformat.ValidationError, ValueError, LookupError, TypeError, AttributeError):
         ended = "unreadable"
     return Attempt(sha256=_sha256(path), ended=ended)
 

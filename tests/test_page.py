@@ -238,6 +238,7 @@ def test_every_kind_of_record_has_words() -> None:
         (log.Recovered(torn="x", sha256="0" * 64), "a line that was cut is kept in x"),
         (log.SetGoing(step="a", what="it", again=True), "it set going again, for it was lost"),
         (log.Started(step="a", action=0), "action 1 begun"),
+        (log.TakenBack(step="a", action=0), "action 1 taken back, for a later one failed"),
         (log.Done(step="a", action=2, found=True, evidence="{x}"), "action 3 found done: {x}"),
     ],
 )

@@ -752,6 +752,21 @@ def test_a_tag_that_came_upstream_meanwhile_stops_the_push_before_the_lock_is_li
     assert stand.run.world.tracker.protection(branch="main").locked
 
 
+def test_a_push_that_fails_leaves_the_branch_locked_and_can_be_made_later(before: Before) -> None:
+    stand = before("push-upstream")
+    stand.run.decide(stand.run.propose("push-upstream"), "approve", *MANAGER, "now")
+    hook = stand.upstream / "hooks" / "update"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(WorldError, match="PUSH_REFUSED"):
+        stand.run.apply("push-upstream")
+    assert stand.run.world.tracker.protection(branch="main").locked
+    assert "taken-back" in stand.events("push-upstream")
+    hook.unlink()
+    stand.goes_on("push-upstream")
+    assert stand.run.world.tracker.protection(branch="main").locked
+
+
 def test_deferred_blockers_of_an_incomplete_answer_are_not_restored(before: Before) -> None:
     stand = before("restore-blockers")
     stand.tracker.change(lambda one: one.model_copy(update={"complete": False}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from relkit.manifest import site_files
@@ -66,7 +67,8 @@ def push_upstream(release: Release, world: World, results: Results) -> Plan:
     """Push upstream.
 
     **Everything is published and was read back.** The protection is lifted for one atomic push
-    of the branch and the tag, each only from where it is expected to be, and put back at once.
+    of the branch and the tag, each only from where it is expected to be, and put back at once,
+    also if the push fails.
     """
     branch, frozen = release.branch, results[freeze_branch]
     wanted = {
@@ -83,7 +85,8 @@ def push_upstream(release: Release, world: World, results: Results) -> Plan:
         code="TAG_EXISTS",
         remedy="See who made it, and have it deleted; the branch stays locked until then.",
     )
-    yield _protect(world, branch, Protection(locked=False, rules=()), undo=locked)
+    lifted = _protect(world, branch, Protection(locked=False, rules=()), undo=locked)
+    yield replace(lifted, temporary=True)
     updates = tuple(
         RefUpdate(ref=ref, old=frozen.head if "heads" in ref else None, new=new)
         for ref, new in wanted.items()
