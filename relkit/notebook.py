@@ -120,6 +120,7 @@ class Face:
         self._run = history if isinstance(history, Run) else None
         self._pictures: list[Any] = []
         self._states: dict[str, Status] = {}
+        self._told = ""
 
     def opened(self) -> Face:
         """Show what the run was opened with."""
@@ -145,8 +146,11 @@ class Face:
                 handle.update(bundle, raw=True)
 
     def _tell(self) -> None:
-        """Write the status page beside the record: at gates, and where the run stops."""
-        page.write(self._history, self._history.ledger.path.with_name("status.html"))
+        """Write the status page beside the record, at gates and where a run stops, if it is news."""
+        ledger = self._history.ledger
+        if self._run is not None and ledger.head != self._told:
+            page.write(self._history, ledger.path.with_name("status.html"))
+            self._told = ledger.head
 
     def step(self, name: str) -> None:
         """Carry a step out, as far as it is not done, and show it with its records."""
