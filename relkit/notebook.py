@@ -146,7 +146,7 @@ class Face:
                 handle.update(bundle, raw=True)
 
     def _tell(self) -> None:
-        """Write the status page beside the record, at gates and where a run stops, if it is news."""
+        """Write the status page beside the record, at gates and where a run stops, if it is new."""
         ledger = self._history.ledger
         if self._run is not None and ledger.head != self._told:
             page.write(self._history, ledger.path.with_name("status.html"))
