@@ -9,11 +9,16 @@ from __future__ import annotations
 import argparse
 import sys
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relkit.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from relkit.opening import Opened
+    from relkit.run import Run
 
 WAITING = 75
 INTERRUPTED = 130
@@ -40,8 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     one = _command(commands, "rehearse", _rehearse, "a whole release in a local world")
     one.add_argument("--repo", default="", help="a CPython repository; else a small sample tree")
     _release_options(one, "worlds/rehearsal.toml")
+    one.add_argument("--picks", default="", help="commits to pick onto the last candidate")
     one = _command(commands, "run", _run, "every step that is ready, in batch")
     _release_options(one, "worlds/practice.toml")
+    one.add_argument("--picks", default="", help="commits to pick onto the last candidate")
     one = _command(commands, "status", _status, "how a release stands")
     _record_options(one)
     one = _command(commands, "decide", _decide, "answer the request of a gate")
@@ -54,12 +61,30 @@ def _parser() -> argparse.ArgumentParser:
     verdict.add_argument("--reject", dest="verdict", action="store_const", const="reject")
     one = _command(commands, "seal", _seal, "close a complete record")
     _record_options(one)
+    _later(commands)
     one = _command(commands, "serve", _serve, "show the rehearsal's website in a browser")
     one.add_argument("--records", default="records")
     one.add_argument("--quiet", action="store_true", help="print the address, open no browser")
-    one = _command(commands, "render", _render, "write the notebooks from the steps")
+    one = _command(commands, "render", _render, "write the notebooks and docs/coverage.md")
     one.add_argument("--check", action="store_true", help="only say which are not up to date")
     return parser
+
+
+def _later(commands: Commands) -> None:
+    """Declare what a person says about a run that was begun."""
+    one = _command(commands, "respin", _respin, "take back a step and all that needs it")
+    _person_options(one)
+    one.add_argument("--from", dest="step", required=True, metavar="STEP")
+    one = _command(commands, "abandon", _abandon, "take back everything and end the run")
+    _person_options(one)
+    one.add_argument("--skip", action="store_true", help="the version is never made")
+    one = _command(commands, "hand-over", _hand_over, "make another one the release manager")
+    _person_options(one)
+    one.add_argument("--to", required=True, metavar="NAME")
+    one = _command(commands, "testify", _testify, "give the evidence a manual step waits for")
+    _person_options(one, reason=False)
+    one.add_argument("name", help="what is awaited, without `evidence: `")
+    one.add_argument("text", help="in the form that was asked for")
 
 
 def _command(
@@ -71,15 +96,24 @@ def _command(
 
 
 def _record_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("version", help="such as 3.15.0a1")
+    parser.add_argument("version", help="such as 3.15.0a1; of a transition the branch: 3.13")
+    parser.add_argument("--kind", default="", help="the kind; it must fit the version")
     parser.add_argument("--records", default="records", help="the folder of the records")
 
 
 def _release_options(parser: argparse.ArgumentParser, world: str) -> None:
     _record_options(parser)
-    parser.add_argument("--kind", default="", help="the kind; it must fit the version")
     parser.add_argument("--date", default="", help="the release's date, ISO, UTC; else today")
     parser.add_argument("--world", default=world, help="the world's file")
+
+
+def _person_options(parser: argparse.ArgumentParser, *, reason: bool = True) -> None:
+    _record_options(parser)
+    parser.add_argument("--world", default="", help="the world's file, if it was moved")
+    parser.add_argument("--role", default="release-manager")
+    parser.add_argument("--who", required=True, help="your name, as the policy has it")
+    if reason:
+        parser.add_argument("--reason", required=True)
 
 
 def _rehearse(options: argparse.Namespace) -> int:
@@ -92,28 +126,45 @@ def _rehearse(options: argparse.Namespace) -> int:
     return status
 
 
-def _open_and_close(options: argparse.Namespace) -> None:
-    """Open the run once here, so that wrong input is refused before a notebook is started."""
+def _open(options: argparse.Namespace) -> Opened:
     from relkit.opening import open_release
 
-    open_release(
+    return open_release(
         options.version,
         options.kind,
-        options.date,
+        getattr(options, "date", ""),
         options.world,
         options.records,
         getattr(options, "repo", ""),
-    ).close()
+        getattr(options, "picks", ""),
+    )
+
+
+@contextmanager
+def _begun(options: argparse.Namespace) -> Iterator[Run]:
+    """Open a run that was begun, and close it again; refuse to begin one."""
+    from relkit.history import History
+
+    History.read(_folder(options))
+    opened = _open(options)
+    opened.run.observe = lambda text: print(text, file=sys.stderr)
+    try:
+        yield opened.run
+    finally:
+        opened.close()
 
 
 def _run(options: argparse.Namespace) -> int:
+    """Open the run once here, so that what is wrong is refused before a notebook is started."""
     from relkit import batch, render, seal
     from relkit.history import History
 
-    _open_and_close(options)
     folder = _folder(options)
+    if (folder / "ledger.head").exists():
+        History.read(folder).require_going()
+    _open(options).close()
     history = History.read(folder)
-    names = ("version", "kind", "date", "world", "records")
+    names = ["version", "kind", "date", "world", "records", *(["picks"] if options.picks else [])]
     given = {name: getattr(options, name) for name in names}
     target = batch.next_attempt(folder, "run")
     source = render.notebook(history.release.kind)
@@ -137,17 +188,56 @@ def _why(attempt: Path) -> str:
 def _folder(options: argparse.Namespace) -> Path:
     from relkit.opening import record_folder
 
-    return record_folder(options.version, options.records)
+    return record_folder(options.version, options.records, options.kind)
 
 
 def _status(options: argparse.Namespace) -> int:
-    from relkit import view
+    from relkit import flags, view
     from relkit.history import History
-    from relkit.opening import record_folder
 
-    history = History.read(record_folder(options.version, options.records))
-    print(view.opened(history).text, view.status(history).text, sep="\n\n")
+    history = History.read(_folder(options))
+    parts = [view.opened(history), flags.flags(history), view.status(history)]
+    print(view.View.of(parts).text)
+    if history.abandoned is not None:
+        return 1
     return 0 if history.complete else WAITING
+
+
+def _respin(options: argparse.Namespace) -> int:
+    with _begun(options) as run:
+        revision = run.respin(options.step, options.who, options.role, options.reason)
+        stays = run.respun[-1].stays
+    print(f"Revision {revision} begins at {options.step}.")
+    _print_stays(stays)
+    return 0
+
+
+def _abandon(options: argparse.Namespace) -> int:
+    with _begun(options) as run:
+        run.abandon(options.who, options.role, options.reason, skipped=options.skip)
+        name, stays = run.release.name, run.respun[-1].stays
+    print(f"{name} is abandoned{' and skipped' * options.skip}.")
+    _print_stays(stays)
+    return 0
+
+
+def _print_stays(stays: Sequence[str]) -> None:
+    if stays:
+        print("This stays as it was done:", *(f"* {one}" for one in stays), sep="\n")
+
+
+def _hand_over(options: argparse.Namespace) -> int:
+    with _begun(options) as run:
+        run.hand_over(options.to, options.who, options.role, options.reason)
+    print(f"{options.to} is the release manager of this run now.")
+    return 0
+
+
+def _testify(options: argparse.Namespace) -> int:
+    with _begun(options) as run:
+        run.testify(options.name, options.who, options.role, options.text)
+    print(f"The evidence {options.name} by {options.who} ({options.role}) is kept.")
+    return 0
 
 
 def _decide(options: argparse.Namespace) -> int:
@@ -184,10 +274,16 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _render(options: argparse.Namespace) -> int:
+    from relkit import coverage
     from relkit.opening import project_folder
     from relkit.render import render
 
     changed = render(project_folder() / "notebooks", check=options.check)
+    page = project_folder() / "docs" / "coverage.md"
+    if page.parent.is_dir() and (not page.exists() or page.read_text("utf-8") != coverage.text()):
+        changed.append(page)
+        if not options.check:
+            page.write_text(coverage.text(), encoding="utf-8")
     for path in changed:
         print(f"{path.name} {'is not up to date' if options.check else 'written'}")
     return int(bool(changed) and options.check)

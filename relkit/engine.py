@@ -22,7 +22,7 @@ from relkit.errors import UsageError, WaitingError
 from relkit.marks import put_mark
 
 WAITING = WaitingError.__name__
-PARAMETERS = ("version", "kind", "date", "world", "records")
+PARAMETERS = ("version", "kind", "date", "world", "records", "picks")
 
 
 class PrivateKernelManager(AsyncKernelManager):

@@ -13,12 +13,14 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from relkit import view
+from relkit.deciding import EVIDENCE
 from relkit.errors import ReleaseError
 from relkit.history import Proposal
+from relkit.plan import WaitData
+from relkit.policy import MANAGER
 from relkit.run import Run
 from relkit.view import View
 
-MANAGER = "release-manager"
 FORM = "Here is a form; it comes back when this cell is run."
 RECORDED = "Recorded."
 WIDE = {"width": "100%", "max_width": "50em"}
@@ -35,7 +37,7 @@ def decide(run: Run, proposal: Proposal, words: Callable[[], View]) -> None:
     `words` says how it stands; it is asked again after the click.
     """
     name = proposal.step.name
-    who = run.world.policy.person(MANAGER).name
+    who = run.manager
     approve, reject = _button("Approve", "check"), _button("Reject", "times")
 
     def use(button: widgets.Button, reason: str) -> View:
@@ -48,41 +50,66 @@ def decide(run: Run, proposal: Proposal, words: Callable[[], View]) -> None:
 
 
 def waive(run: Run, proposal: Proposal, check: str) -> None:
-    """Show the form that accepts one failed check of this plan."""
+    """Show the form that accepts one failed check of this plan, or goes on without a wait."""
     name = proposal.step.name
-    who = run.world.policy.person(MANAGER).name
+    who = run.manager
 
     def use(_: widgets.Button, reason: str) -> View:
         run.waive(proposal, check, who, MANAGER, reason)
         return view.line(f"WAIVED by {who}: {check}: {reason.strip()}. Run this cell again.")
 
     title = f"You may waive it as {MANAGER}, {who}, on plan {proposal.plan.digest}"
-    words = view.line(f"This check can be waived: {check}")
+    words = view.line(f"This can be waived: {check}")
     _form(f"relkit-{name}", words, title, "why this may be", [_button("Waive", "")], use)
+
+
+def testify(run: Run, wait: WaitData) -> None:
+    """Show the form of the evidence that a manual step waits for, from a role that sits here."""
+    name, role = wait.what.removeprefix(EVIDENCE), wait.whom
+    who = run.manager if role == MANAGER else run.world.policy.person(role).name
+
+    def use(_: widgets.Button, text: str) -> View:
+        run.testify(name, who, role, text)
+        return view.line(f"GIVEN by {who} ({role}): {text.strip()}. Run this cell again.")
+
+    title = f"You give it as {role}, {who}"
+    asked = f" ({wait.progress})" if wait.progress else ""
+    words = view.line(f"The step waits for what you did elsewhere: {name}{asked}")
+    buttons = [_button("Give evidence", "")]
+    _form(
+        f"relkit-{name}",
+        words,
+        title,
+        "in the form asked for",
+        buttons,
+        use,
+        "Evidence",
+    )
 
 
 def _button(word: str, icon: str) -> widgets.Button:
     return widgets.Button(description=word, icon=icon)
 
 
-def _form(
+def _form(  # noqa: PLR0913, PLR0917 (the parts of a form)
     mark: str,
     words: View,
     title: str,
     hint: str,
     buttons: list[widgets.Button],
     use: Callable[[widgets.Button, str], View],
+    field: str = "Reason",
 ) -> None:
     """Show words above a form of a reason and buttons; what `use` returns takes their place.
 
     `mark` begins the class names by which tests find the parts.
     """
-    reason = widgets.Text(placeholder=hint, description="Reason", layout=WIDE)
+    reason = widgets.Text(placeholder=hint, description=field, layout=WIDE)
     message = widgets.HTML()
     heading = widgets.HTML(view.line(title).html)
     form = widgets.VBox([heading, reason, widgets.HBox(buttons), message])
     for part in (reason, *buttons):
-        part.add_class(f"{mark}-{part.description.lower()}")
+        part.add_class(f"{mark}-{part.description.lower().replace(' ', '-')}")
     above: Any = display(words.bundle(), raw=True, display_id=True)
     bundle = view.line(FORM).bundle() | form._repr_mimebundle_() | {"text/plain": FORM}
     below: Any = display(bundle, raw=True, display_id=True)

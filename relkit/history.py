@@ -2,94 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from relkit import records as log
-from relkit.errors import RecordError, UsageError
+from relkit.errors import OrderError, RecordError, UsageError
+from relkit.inputs import inputs, release_of
 from relkit.ledger import Ledger
-from relkit.plan import PlanData
 from relkit.records import Record
 from relkit.release import Release
+from relkit.standing import Deviation, Progress, Proposal, Status, Superseded
 from relkit.step import Results, Step, needed, steps_of
-from relkit.values import Digest, Json
 
-Status = Literal["pending", "ready", "decide", "waiting", "begun", "complete"]
-
-
-@dataclass
-class Progress:
-    """What the ledger says about one step."""
-
-    plan: PlanData | None = None
-    started: set[int] = field(default_factory=set)
-    done: dict[int, Record] = field(default_factory=dict)
-    result: Json | None = None
-    asked: set[Digest] = field(default_factory=set)
-    decisions: list[log.Decided] = field(default_factory=list)
-    waivers: list[log.Waived] = field(default_factory=list)
-    waited: dict[str, log.Waited] = field(default_factory=dict)
-    records: list[Record] = field(default_factory=list)
-
-    def add(self, record: Record) -> None:
-        """Take one record of the step into account."""
-        self.records.append(record)
-        match record.entry:
-            case log.Asked(digest=digest):
-                self.asked.add(digest)
-            case log.Decided() as decision:
-                self.decisions.append(decision)
-            case log.Waived() as waiver:
-                self.waivers.append(waiver)
-            case log.Waited(what=what) as wait:
-                self.waited[what] = wait
-            case _:
-                self._carry(record)
-
-    def _carry(self, record: Record) -> None:
-        """Take a record of what was carried out into account."""
-        match record.entry:
-            case log.Planned(plan=plan, digest=digest):
-                self.plan = PlanData.model_validate(plan)
-                if self.plan.digest != digest:
-                    raise ValueError(f"its plan has digest {self.plan.digest}, not {digest}")
-            case log.Started(action=number):
-                self.started.add(number)
-            case log.Done(action=number):
-                self.done[number] = record
-            case log.TakenBack(action=number):
-                self.started.discard(number)
-                self.done.pop(number, None)
-            case log.Completed(result=result):
-                self.result = result
-            case _:
-                pass
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A step with the plan that rules: the recorded one once it has begun, else one made now."""
-
-    step: Step[Any]
-    plan: PlanData
-    progress: Progress
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything in it is done."""
-        return self.progress.result is not None
+__all__ = ["History", "Progress", "Proposal", "Status", "Superseded", "inputs", "release_of"]
 
 
 class History:
-    """What the ledger says about a run; needs no world and changes nothing."""
+    """What the ledger says about a run; needs no world and changes nothing.
+
+    `superseded` has what was done in revisions that were given up, in the order of the ledger;
+    `respun` the records by which they were. `respinning` is a respin that was begun and is not
+    finished, `abandoned` how the run ended, if it did so without a release, `handed_over` who
+    took it over last, and `deviations` are all actions that no step foresaw.
+    """
 
     def __init__(self, release: Release, ledger: Ledger) -> None:
         self.release = release
         self.ledger = ledger
         self.steps = {step.name: step for step in steps_of(release.kind)}
+        self.revision = 1
+        self.superseded: list[Superseded] = []
+        self.respun: list[log.Respun] = []
+        self.respinning: log.Respun | None = None
+        self.abandoned: log.Abandoned | None = None
+        self.deviations: list[Deviation] = []
+        self.handed_over: log.HandedOver | None = None
         self._progress: dict[str, Progress] = {name: Progress() for name in self.steps}
+        self._since: dict[str, int] = {}
         for record in ledger:
             self._account(record)
 
@@ -135,17 +85,17 @@ class History:
         return self.steps[name]
 
     def progress(self, name: str) -> Progress:
-        """Return what the ledger says about a step."""
+        """Return what the ledger says about a step in the present revision."""
         return self._progress[self.step(name).name]
 
     def status(self, name: str) -> Status:
-        """Say how a step stands."""
+        """Say how a step stands; in an abandoned run nothing is ready any more."""
         progress = self.progress(name)
         if progress.result is not None:
             return "complete"
         if progress.plan is not None:
             return "begun"
-        if self._unfinished(self.steps[name]):
+        if self.abandoned or self._unfinished(self.steps[name]):
             return "pending"
         if progress.asked:
             return "decide"
@@ -158,36 +108,103 @@ class History:
             return None
         return Proposal(self.steps[name], progress.plan, progress)
 
+    def nonce_of(self, name: str) -> str:
+        """Return the nonce a step is planned with.
+
+        The run's own; from a respin that the step depends on, it ends with the revision. What
+        goes on beside the respun steps is so found again under the name it was begun with.
+        """
+        since = self._since.get(self.step(name).name, 1)
+        return f"{self.inputs.nonce}-r{since}" if since > 1 else self.inputs.nonce
+
+    def dependent(self, name: str) -> list[str]:
+        """Return a step and all that need it, directly or not, in their order."""
+        found = {self.step(name).name}
+        for one in self.steps.values():
+            if found & {before.name for before in needed(one, self.release.kind)}:
+                found.add(one.name)
+        return [one for one in self.steps if one in found]
+
+    def require_going(self) -> None:
+        """Raise `OrderError` (``ABANDONED``, ``RESPIN_UNFINISHED``) if nothing can be done now."""
+        if self.abandoned is not None:
+            raise OrderError(
+                f"{self.release.name} was abandoned by {self.abandoned.who}: "
+                f"{self.abandoned.reason}",
+                code="ABANDONED",
+                remedy="Read or seal the record; make the release anew in another records folder.",
+            )
+        if (respin := self.respinning) is not None:
+            raise OrderError(
+                f"{self._word(respin)}, begun by {respin.who}, is not finished",
+                code="RESPIN_UNFINISHED",
+                remedy=f"Run it again to its end: {self._command(respin)}",
+            )
+
+    def _word(self, respin: log.Respun) -> str:
+        return "abandoning the run" if respin.abandons else f"the respin from {respin.step}"
+
+    def _command(self, respin: log.Respun) -> str:
+        what = "abandon" if respin.abandons else "respin"
+        where = "" if respin.abandons else f" --from {respin.step}"
+        kind = "" if self.release.facts.publishes else f" --kind {self.release.kind}"
+        return f"relkit {what} {self.release.name}{kind}{where}."
+
     def _unfinished(self, step: Step[Any]) -> list[str]:
         before = {one.name for one in needed(step, self.release.kind)}
         return [n for n in self.steps if n in before and self._progress[n].result is None]
 
+    # --- taking records into account --------------------------------------------------------
+
     def _account(self, record: Record) -> None:
-        name = getattr(record.entry, "step", None)
         try:
-            if name is not None:
-                self._progress[name].add(record)
-        except (KeyError, ValueError) as error:
+            self._take(record)
+        except (LookupError, ValueError) as error:
             raise RecordError(
-                f"record {record.number} is not of a step of {self.release.kind} as this relkit "
+                f"record {record.number} is not of a run of {self.release.kind} as this relkit "
                 f"has it: {str(error).splitlines()[0]}",
                 code="LEDGER_INVALID",
                 remedy="Use the relkit that wrote the record, or put the ledger back from a copy.",
             ) from error
 
+    def _take(self, record: Record) -> None:
+        match record.entry:
+            case log.Respun() as respin:
+                self._begin_respin(respin)
+            case log.Revised(revision=revision):
+                self._end_respin(revision)
+            case log.Abandoned() as ending:
+                self._end_respin(self.revision)
+                self.abandoned = ending
+            case log.Deviated() as deviated:
+                self.deviations.append(Deviation(record, deviated))
+            case log.DeviationDone(number=number) as done:
+                self.deviations[number].done = done
+            case log.DeviationTakenBack(number=number) as back:
+                self.deviations[number].taken_back = back
+            case log.HandedOver() as handed:
+                self.handed_over = handed
+            case entry:
+                if name := getattr(entry, "step", ""):
+                    self._progress[name].add(record)
+        if record.revision != self.revision:
+            raise ValueError(f"it is of revision {record.revision}, not {self.revision}")
 
-def release_of(opened: log.Opened) -> Release:
-    """Return the release a run was opened for."""
-    return Release.parse(opened.version, opened.kind, f"{opened.time:%Y-%m-%dT%H:%M:%SZ}")
+    def _begin_respin(self, respin: log.Respun) -> None:
+        if self.respinning or self.abandoned or respin.revision != self.revision:
+            raise ValueError(f"a respin of revision {respin.revision} cannot begin here")
+        if strangers := {respin.step, *respin.scope} - set(self.steps):
+            raise ValueError(f"no such steps: {', '.join(sorted(strangers))}")
+        self.respinning = respin
+        self.respun.append(respin)
 
-
-def inputs(ledger: Ledger) -> log.Opened:
-    """Return record 0; raise `RecordError` (``LEDGER_INVALID``) if it is something else."""
-    first = ledger.records[0].entry if ledger.records else None
-    if isinstance(first, log.Opened):
-        return first
-    raise RecordError(
-        "the ledger does not begin with the opening of a run",
-        code="LEDGER_INVALID",
-        remedy="Put the ledger back from a copy of the record.",
-    )
+    def _end_respin(self, revision: int) -> None:
+        """Put what was done in the scope aside; its steps are as if they had never begun."""
+        respin = self.respinning
+        if respin is None or revision != self.revision + (not respin.abandons):
+            raise ValueError(f"no respin ends here with revision {revision}")
+        for name in respin.scope:
+            self.superseded.append(Superseded(self.revision, name, self._progress[name]))
+            self._progress[name] = Progress()
+        self._since |= dict.fromkeys(self.dependent(respin.step), revision)
+        self.revision, self.respinning = revision, None

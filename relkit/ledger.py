@@ -23,7 +23,7 @@ from typing import Self
 
 from relkit.errors import RecordError
 from relkit.lock import Lock, on_disk
-from relkit.records import RECORD, Entry, Record, Recovered, TakenOver
+from relkit.records import RECORD, Entry, Record, Recovered, Revised, TakenOver
 from relkit.values import canonical
 
 GENESIS = "0" * 64
@@ -87,7 +87,7 @@ class Ledger:
         return iter(self.records)
 
     def append(self, entry: Entry) -> Record:
-        """Write one record to the disk and return it.
+        """Write one record to the disk and return it; a revision begins with its own record.
 
         Raises `RecordError` (``RECORD_NOT_WRITTEN``) with the file as it was, if it cannot.
         """
@@ -97,11 +97,12 @@ class Ledger:
                 code="RUN_NOT_HELD",
                 remedy="Run the cell that opens the run again.",
             )
+        revision = entry.revision if isinstance(entry, Revised) else self.revision
         line, record = _written(
             Record(
                 number=len(self.records),
                 at=max([self.now(), *(r.at for r in self.records[-1:])]),
-                revision=self.revision,
+                revision=revision,
                 previous=self.head,
                 entry=entry,
             )
@@ -110,6 +111,7 @@ class Ledger:
         self.records.append(record)
         self.head = hashlib.sha256(line).hexdigest()
         self.size += len(line) + 1
+        self.revision = revision
         return record
 
     def _write(self, line: bytes, number: int) -> None:

@@ -1,8 +1,6 @@
-"""What a release consists of: the expected set, and the manifest that closes it.
+"""The manifest that closes a release, and what follows from it on the site.
 
-The expected set is one table: from a release follow the files with their exact names, who
-delivers them, and their rows on python.org. Steps and verification read it; nobody repeats it.
-Names and texts as python.org lists them for 3.13.0a5 to 3.15.0a1.
+The table it is held against is `relkit.expected`, whose names are given on from here.
 """
 
 from __future__ import annotations
@@ -10,50 +8,38 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from relkit.expected import (
+    ExpectedFile,
+    absent,
+    builds,
+    expected,
+    expected_of,
+    folder_of,
+    folders,
+    purged_pages,
+    schemes,
+    signatures,
+)
 from relkit.release import Release
-from relkit.values import Artifact, Companion, Digest, FileName, ObjectId, SiteFile, Value
+from relkit.values import Artifact, Companion, Digest, ObjectId, SiteFile, Value
+
+__all__ = [
+    "SITE",
+    "ExpectedFile",
+    "Manifest",
+    "absent",
+    "builds",
+    "expected",
+    "expected_of",
+    "folder_of",
+    "public_paths",
+    "schemes",
+    "signatures",
+    "site_files",
+]
 
 SITE = "https://www.python.org/"
 SCHEMA = 1
-
-
-class ExpectedFile(Value):
-    """One file a release must have: `build` delivers it, `system` is its slug on the site."""
-
-    name: FileName
-    build: str
-    system: str
-    title: str
-    description: str = ""
-    button: bool = False
-
-
-def expected(release: Release) -> tuple[ExpectedFile, ...]:
-    """Return the files of a release, source first."""
-    found = [*_source(release), *_windows(release), *_macos(release)]
-    if "android" in release.platforms:
-        found += _android(release)
-    if "ios" in release.platforms:
-        found += _ios(release)
-    return tuple(found)
-
-
-def expected_of(release: Release, build: str) -> tuple[ExpectedFile, ...]:
-    """Return the files one build delivers."""
-    return tuple(file for file in expected(release) if file.build == build)
-
-
-def schemes(release: Release) -> tuple[str, ...]:
-    """Return how each file is signed: Sigstore, and GPG before 3.14 (PEP 761)."""
-    return ("sigstore", "gpg") if release.uses_gpg else ("sigstore",)
-
-
-def absent(release: Release) -> dict[str, str]:
-    """Return what a reader may look for and will not find, with the reason."""
-    found = {"sbom": "SBOMs are not made by this version of relkit"}
-    if not release.uses_gpg:
-        found["gpg"] = "no GPG signatures from 3.14 on (PEP 761)"
-    return found
 
 
 class Manifest(Value):
@@ -89,20 +75,27 @@ class Manifest(Value):
 def site_files(release: Release, manifest: Manifest) -> tuple[SiteFile, ...]:
     """Return the rows of python.org, in order of slug."""
     wanted = {file.name: file for file in expected(release)}
-    rows = [_site_file(release, wanted[one.name], one, manifest) for one in manifest.subjects]
+    listed = [one for one in manifest.subjects if wanted[one.name].system]
+    rows = [_site_file(release, wanted[one.name], one, manifest) for one in listed]
     return tuple(sorted(rows, key=lambda row: row.slug))
 
 
 def public_paths(release: Release, manifest: Manifest) -> tuple[str, ...]:
-    """Return the paths on the site that must show the release, and be forgotten by caches."""
-    files = tuple(f"/{release.folder}/{file.name}" for file in manifest.files)
-    return (*files, f"/{release.folder}/", f"/downloads/release/{release.slug}/", "/downloads/")
+    """Return the paths on the site whose older forms caches must forget, also that they were not.
+
+    Every file with its signatures, every folder that lists them, every page that lists releases.
+    """
+    found = folders(release)
+    files = {f"/{found[file.name]}/{file.name}" for file in manifest.files}
+    listings = {path[: path.rindex("/") + 1] for path in files}
+    above = {path[: path[:-1].rindex("/") + 1] for path in listings}
+    return (*sorted(files), *sorted(listings | above), *purged_pages(release))
 
 
 def _site_file(
     release: Release, wanted: ExpectedFile, subject: Artifact, manifest: Manifest
 ) -> SiteFile:
-    url = f"{SITE}{release.folder}/{subject.name}"
+    url = f"{SITE}{wanted.folder}/{subject.name}"
     made = {companion.scheme for companion in manifest.companions_of(subject)}
     words = re.sub(r"[^A-Za-z0-9]+", "-", wanted.title).strip("-")
     return SiteFile(
@@ -119,76 +112,3 @@ def _site_file(
         gpg_signature_file=f"{url}.asc" if "gpg" in made else "",
         sigstore_bundle_file=f"{url}.sigstore" if "sigstore" in made else "",
     )
-
-
-def _source(release: Release) -> list[ExpectedFile]:
-    titles = {"tgz": "Gzipped source tarball", "tar.xz": "XZ compressed source tarball"}
-    return [
-        ExpectedFile(
-            name=f"Python-{release.version}.{suffix}",
-            build="source",
-            system="source",
-            title=title,
-            button=suffix == "tar.xz",
-        )
-        for suffix, title in titles.items()
-    ]
-
-
-def _windows(release: Release) -> list[ExpectedFile]:
-    stem = f"python-{release.version}"
-    rows = [
-        (f"{stem}-amd64.exe", "installer (64-bit)", "Recommended"),
-        (f"{stem}.exe", "installer (32-bit)", ""),
-        (f"{stem}-arm64.exe", "installer (ARM64)", "Experimental"),
-        (f"{stem}-embed-amd64.zip", "embeddable package (64-bit)", ""),
-        (f"{stem}-embed-win32.zip", "embeddable package (32-bit)", ""),
-        (f"{stem}-embed-arm64.zip", "embeddable package (ARM64)", ""),
-    ]
-    return [
-        ExpectedFile(
-            name=name,
-            build="windows",
-            system="windows",
-            title=f"Windows {title}",
-            description=description,
-            button=name.endswith("-amd64.exe"),
-        )
-        for name, title, description in rows
-    ]
-
-
-def _macos(release: Release) -> list[ExpectedFile]:
-    return [
-        ExpectedFile(
-            name=f"python-{release.version}-macos11.pkg",
-            build="macos",
-            system="macos",
-            title="macOS installer",
-            description="for macOS 10.15 and later",
-            button=True,
-        )
-    ]
-
-
-def _android(release: Release) -> list[ExpectedFile]:
-    return [
-        ExpectedFile(
-            name=f"python-{release.version}-{machine}-linux-android.tar.gz",
-            build="android",
-            system="android",
-            title=f"Android embeddable package ({machine})",
-        )
-        for machine in ("aarch64", "x86_64")
-    ]
-
-
-def _ios(release: Release) -> list[ExpectedFile]:
-    return [
-        ExpectedFile(
-            name=f"python-{release.version}-iOS-XCframework.tar.gz",
-            build="ios",
-            system="ios",
-            title="iOS XCframework",
-        )
-    ]

@@ -18,7 +18,8 @@ from typing import Any, Literal, cast
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from relkit import forms, page, view
+from relkit import flags, forms, page, view
+from relkit.deciding import EVIDENCE
 from relkit.errors import (
     CheckError,
     GateError,
@@ -27,13 +28,15 @@ from relkit.errors import (
     UsageError,
     WaitingError,
 )
-from relkit.forms import MANAGER, show
+from relkit.forms import show
 from relkit.graph import as_text, draw
 from relkit.history import History, Proposal, Status
 from relkit.opening import Opened, open_release, record_folder
+from relkit.policy import MANAGER
 from relkit.progress import Ticker
 from relkit.release import Release
 from relkit.run import Run
+from relkit.verbs import Verbs
 from relkit.view import View
 
 PICTURES = 2  # how many of those drawn last are kept true
@@ -61,44 +64,55 @@ def open_run(
     date: str = "",
     world: str = "worlds/practice.toml",
     records: str = "records",
+    picks: str = "",
     **unknown: object,
 ) -> Face:
     """Open the run of a release, or begin it; show what it was opened with.
 
-    `date` (ISO, UTC) may be empty: the recorded date, or today for a new run. Raises
-    `UsageError` for parameters that are none, `RecordError` for a record that cannot be used.
+    `version` is the branch for the kind of a transition. `date` (ISO, UTC) may be empty: the
+    recorded date, or today for a new run. Raises `UsageError` for parameters that are none,
+    `RecordError` for a record that cannot be used.
     """
     if unknown:
         raise UsageError(
             f"a release notebook has no parameter {', '.join(map(repr, unknown))}",
             code="PARAMETER_UNKNOWN",
-            remedy="The parameters are version, kind, date, world and records.",
+            remedy="The parameters are version, kind, date, world, records and picks.",
         )
     if runner() == "replay":
         history = History.read(Path(os.environ["RELKIT_REPLAY"]))
         return Face(history).opened()
-    folder = record_folder(version, records)
+    folder = record_folder(version, records, kind)
     _let_go(folder)
-    if finished := _finished(folder, version, kind, date):
+    if finished := _finished(folder, version, kind, date, picks):
         return Face(finished).opened()
-    _HELD[folder] = open_release(version, kind, date, world, records)
+    _HELD[folder] = open_release(version, kind, date, world, records, picks=picks)
     return Face(_HELD[folder].run).opened()
 
 
-def _finished(folder: Path, version: str, kind: str, date: str) -> History | None:
-    """Return a complete run, to be looked at: who looks takes no lock and writes nothing."""
-    if not (folder / "ledger.head").exists() or not (history := History.read(folder)).complete:
+def _finished(folder: Path, version: str, kind: str, date: str, picks: str) -> History | None:
+    """Return a run that is over, to be looked at: who looks takes no lock and writes nothing."""
+    if not (folder / "ledger.head").exists():
         return None
-    recorded = f"{history.inputs.time:%Y-%m-%dT%H:%M:%SZ}"
-    asked, found = Release.parse(version, kind, date or recorded), history.release
+    history = History.read(folder)
+    if not (history.complete or history.abandoned):
+        return None
+    found = history.release
+    asked = Release.parse(
+        version, kind, date or f"{found.time:%Y-%m-%dT%H:%M:%SZ}", picks or " ".join(found.picks)
+    )
     if asked != found:
         raise RecordError(
-            f"this record is of {found.version} ({found.kind}) of {found.time:%Y-%m-%d %H:%M} UTC, "
-            f"asked is {asked.version} ({asked.kind}) of {asked.time:%Y-%m-%d %H:%M} UTC",
+            f"this record is of {_told(found)}, asked is {_told(asked)}",
             code="OTHER_RELEASE",
             remedy="Ask for what is recorded (an empty date does), or use another records folder.",
         )
     return history
+
+
+def _told(release: Release) -> str:
+    picked = f" with {len(release.picks)} picks" if release.picks else ""
+    return f"{release.name} ({release.kind}) of {release.time:%Y-%m-%d %H:%M} UTC{picked}"
 
 
 def _let_go(*folders: Path) -> None:
@@ -112,7 +126,7 @@ def _let_go(*folders: Path) -> None:
 atexit.register(lambda: _let_go(*_HELD))
 
 
-class Face:
+class Face(Verbs):
     """A run as the notebook shows it; of a sealed record only what was recorded is shown."""
 
     def __init__(self, history: History) -> None:
@@ -124,7 +138,7 @@ class Face:
 
     def opened(self) -> Face:
         """Show what the run was opened with."""
-        show(view.opened(self._history))
+        show(View.of([view.opened(self._history), flags.flags(self._history)]))
         return self
 
     def picture(self) -> None:
@@ -158,14 +172,15 @@ class Face:
             self._recorded(name)
             return
         self._run.step(name)
-        with Ticker(self._run, self._redraw) as ticker:
+        mine = lambda: self._awaits_here(name)  # noqa: E731 (asked while the step waits)
+        with Ticker(self._run, self._redraw, mine) as ticker:
             try:
                 done = self._run.apply(name)
             except ReleaseError as error:
                 self._tell()
                 self._explain(name, error, ticker)
                 raise
-            ticker.show(_carried(done))
+            ticker.show(_carried(self._history, done))
 
     apply = step
 
@@ -196,16 +211,17 @@ class Face:
     def seal(self) -> None:
         """Say how the record is closed; with a person in front, seal it now."""
         if runner() == "replay":
-            show(view.records(self._history.ledger))
+            show(View.of([flags.flags(self._history), view.records(self._history.ledger)]))
             return
-        if not self._history.complete:
+        if not (self._history.complete or self._history.abandoned):
             raise WaitingError(
                 "the run is not complete",
                 code="NOT_COMPLETE",
                 remedy="Run the steps above that are not complete.",
             )
         if runner() not in {"jupyter", "unknown"}:
-            show(view.line("Complete. The command that runs this notebook seals the record."))
+            ended = "Abandoned" if self._history.abandoned else "Complete"
+            show(view.line(f"{ended}. The command that runs this notebook seals the record."))
             return
         self._tell()
         folder = self._history.ledger.path.parent
@@ -227,28 +243,49 @@ class Face:
     def _recorded(self, name: str, *, actions_only: bool = False) -> None:
         recorded = self._history.recorded(name)
         if recorded is None:
-            show(view.line(f"{name}: not reached"))
+            past = flags.superseded(self._history, name)
+            show(View.of([past, view.line(f"{name}: not reached")]))
         else:
-            show(view.proposal(recorded) if actions_only else _carried(recorded))
+            past = flags.superseded(self._history, name)
+            shown = view.proposal(recorded) if actions_only else _carried(self._history, recorded)
+            show(View.of([past, shown]) if actions_only else shown)
+
+    def _awaits_here(self, name: str) -> bool:
+        """Tell whether a step waits for nothing but evidence that is given at this notebook."""
+        if self._run is None:
+            return False
+        present = self._run.world.policy.present
+        waited = self._run.propose(name).awaited
+        return all(one.what.startswith(EVIDENCE) and one.whom in present for one in waited)
 
     def _explain(self, name: str, error: ReleaseError, ticker: Ticker) -> None:
-        """Show the plan that was refused, and a form where a check may be waived."""
-        if self._run is None or not isinstance(error, CheckError):
+        """Show the plan that does not go on, and forms for what somebody here can say to it."""
+        if self._run is None or not isinstance(error, CheckError | WaitingError):
+            return
+        if isinstance(error, WaitingError) and error.code != "NOT_READY":
             return
         proposal = self._run.propose(name)
         ticker.show(view.proposal(proposal))
-        digest, waivers = proposal.plan.digest, proposal.progress.waivers
-        waived = {waiver.check for waiver in waivers if waiver.digest == digest}
-        failing = [check.name for check in proposal.plan.failing if check.waivable]
-        waivable = [name for name in failing if name not in waived]
-        if waivable and runner() not in {"batch", "terminal"}:
+        asked = flags.requests(proposal, self._history.release)
+        if asked.text:
+            show(asked)
+        if runner() in {"batch", "terminal"}:
+            return
+        for wait in proposal.awaited:
+            if wait.what.startswith(EVIDENCE) and wait.whom in self._run.world.policy.present:
+                forms.testify(self._run, wait)
+        if waivable := proposal.waivable:
             forms.waive(self._run, proposal, waivable[0])
 
 
-def _carried(done: Proposal) -> View:
-    """Return a step after it was carried out: what was done, then its result, then its records."""
+def _carried(history: History, done: Proposal) -> View:
+    """Return a step after it was carried out: what was done, then its result, then its records.
+
+    What was done of it in revisions that were given up stands above, flagged.
+    """
     records = view.details("Records", view.records(done.progress.records).text)
-    return View.of([view.carried(done), view.result(done), records])
+    past = flags.superseded(history, done.step.name)
+    return View.of([past, view.carried(done), view.result(done), records])
 
 
 def _gate(run: Run, proposal: Proposal) -> tuple[View, tuple[str, ...]]:
@@ -257,6 +294,8 @@ def _gate(run: Run, proposal: Proposal) -> tuple[View, tuple[str, ...]]:
     try:
         open_to = run.ask(proposal)
         state = f"waits for {' and '.join(open_to)}" if open_to else "approved"
+        if progress.plan is None and not proposal.undecided:
+            state = "nothing is to be decided"
     except GateError as error:
         if error.code != "GATE_REJECTED":
             raise

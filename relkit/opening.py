@@ -1,7 +1,8 @@
-"""From the five parameters of a notebook to an open run."""
+"""From the parameters of a notebook to an open run."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,14 +11,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import relkit.steps  # noqa: F401 (declares the steps)
-from relkit.errors import RecordError
-from relkit.history import inputs
+from relkit import records as log
+from relkit.errors import RecordError, UsageError
+from relkit.inputs import inputs
+from relkit.kinds import TRANSITIONS
 from relkit.ledger import Ledger
 from relkit.release import Release, Version
 from relkit.run import Run
 from relkit.worlds import read_world_file
 
 GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_SSH_COMMAND")
+ANY_DAY = "2000-01-01"  # a transition has its name on every day
 
 
 @dataclass(frozen=True)
@@ -35,23 +39,44 @@ def project_folder() -> Path:
     return next((one for one in (here, *here.parents) if (one / "worlds").is_dir()), here)
 
 
-def record_folder(version: str, records: str) -> Path:
-    """Return the folder of a release's record: ``<records>/<version>``."""
-    return project_folder() / records / str(Version.parse(version))
+def record_folder(subject: str, records: str, kind: str = "") -> Path:
+    """Return the folder of a record: ``3.15.0a1`` or ``3.13-begin-security-only`` in `records`.
+
+    `subject` is a version, with the kind of a transition a branch, or the folder's own name.
+    """
+    series, _, named = str(subject).partition("-")  # papermill may have made a number of it
+    if named in TRANSITIONS and not kind:
+        subject, kind = series, named
+    if kind in TRANSITIONS:
+        name = Release.parse(subject, kind, ANY_DAY).key
+    else:
+        name = str(Version.parse(subject))
+    return project_folder() / records / name
 
 
-def open_release(
-    version: str, kind: str, date: str, world: str, records: str, repository: str = ""
+def open_release(  # noqa: PLR0913, PLR0917 (the parameters of a notebook)
+    version: str,
+    kind: str,
+    date: str,
+    world: str,
+    records: str,
+    repository: str = "",
+    picks: str = "",
 ) -> Opened:
     """Open the run of a release in a world, both begun where they are not there yet.
 
+    `date`, `picks` and `world` may be empty for a run that was begun: they are what they were.
     `repository` is the source of a rehearsal's upstream, used when its world is made.
     """
-    folder = record_folder(version, records)
-    release = Release.parse(version, kind, date or _recorded_date(folder))
+    folder = record_folder(version, records, kind)
+    recorded = _recorded(folder)
+    if recorded is not None:
+        date = date or f"{recorded.time:%Y-%m-%dT%H:%M:%SZ}"
+        picks = picks or " ".join(recorded.picks)
+    release = Release.parse(version, kind, date or f"{_now():%Y-%m-%d}", picks)
     from relkit.rehearsal.world import make_rehearsal, open_rehearsal  # noqa: PLC0415 (only the form that is used)
 
-    file, digest = read_world_file(project_folder() / world)
+    file, digest = read_world_file(_world_file(world, recorded))
     make_rehearsal(file, folder, release, repository)
     ledger = Ledger.open(folder, _now)  # from here on nobody else touches the world of this run
     with ExitStack() as stack:
@@ -66,10 +91,27 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def _recorded_date(folder: Path) -> str:
-    """Return the date a run was opened with, or today."""
+def _recorded(folder: Path) -> log.Opened | None:
+    """Return what a run was opened with; None if there is none."""
     ledger = Ledger.read(folder, _now)
-    return f"{inputs(ledger).time:%Y-%m-%dT%H:%M:%SZ}" if ledger.records else f"{_now():%Y-%m-%d}"
+    return inputs(ledger) if ledger.records else None
+
+
+def _world_file(world: str, recorded: log.Opened | None) -> Path:
+    """Return the file of a world: the one that is named, or the one a run was opened with."""
+    if world:
+        return project_folder() / world
+    if recorded is not None:
+        for path in sorted((project_folder() / "worlds").glob("*.toml")):
+            if hashlib.sha256(path.read_bytes()).hexdigest() == recorded.world_digest:
+                return path
+    raise UsageError(
+        "no file in worlds/ describes the world this run was opened in"
+        if recorded
+        else "a run that is not begun needs a world",
+        code="WORLD_FILE",
+        remedy="Name the world's file: --world worlds/rehearsal.toml.",
+    )
 
 
 def require_clean_environment() -> None:

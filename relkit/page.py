@@ -19,6 +19,7 @@ from relkit import records as log
 from relkit.graph import draw
 from relkit.history import History, Status
 from relkit.lock import on_disk
+from relkit.plan import ActionData
 from relkit.policy import Policy
 from relkit.records import Record
 from relkit.run import Run
@@ -40,10 +41,22 @@ WORDS = {
     "planned": "plan {entry.digest:.8} begun",
     "started": "{action} begun",
     "done": "{action} {how}: {entry.evidence}",
-    "taken-back": "{action} taken back, for a later one failed",
+    "taken-back": "{action} taken back, {why}",
     "completed": "complete",
+    "respun": "REVISION {entry.revision} GIVEN UP from {entry.step} on by {entry.who} "
+    "({entry.role}): {entry.reason}",
+    "revised": "revision {entry.revision} begins",
+    "abandoned": "ABANDONED by {entry.who} ({entry.role}): {entry.reason}",
+    "deviated": "DEVIATION {entry.number} ({deed}) begun by {entry.who} ({entry.role}): "
+    "{entry.reason}",
+    "deviation-done": "deviation {entry.number} {how}: {entry.evidence}",
+    "deviation-taken-back": "deviation {entry.number} taken back",
+    "handed-over": "HANDED OVER to {entry.to} by {entry.who} ({entry.role}): {entry.reason}",
 }
 """What a record says, by its event."""
+
+STRANGE = {"respun", "abandoned", "deviated", "deviation-taken-back", "handed-over"}
+"""What in a run is not by the book, and stays visible."""
 
 UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
@@ -128,6 +141,10 @@ def page(history: History, policy: Policy | None = None) -> str:
         current=[(n, STATES[states[n]], states[n]) for n in states if states[n] in OPEN],
         gates=gates,
         awaited=[*_waits(history, states), *_undecided(gates)],
+        revision=history.revision,
+        abandoned=history.abandoned,
+        strange=[one for one in history.ledger if one.entry.event in STRANGE],
+        words=words,
         waivers=[r for r in history.ledger if isinstance(r.entry, log.Waived)],
         newest=[(r, getattr(r.entry, "step", ""), words(r.entry)) for r in _newest(history)],
     )
@@ -168,10 +185,19 @@ def _gate(history: History, name: str, policy: Policy | None) -> Gate:
         roles=roles,
         missing=missing if word == "decide" else (),
         asked=asked[-1][0] if asked else None,
-        said=said,
+        said=(*_given_up(history, name), *said),
         state=_state(word, rejected, missing),
         word=word,
     )
+
+
+def _given_up(history: History, name: str) -> Iterator[Said]:
+    """Yield the decisions of revisions that were given up: they stay visible, and void."""
+    for one in history.superseded:
+        if one.step == name:
+            for record in one.progress.records:
+                if isinstance(entry := record.entry, log.Decided):
+                    yield Said(record, entry, f"of revision {one.revision}, which was given up")
 
 
 def _said(records: list[Record], current: str) -> Iterator[Said]:
@@ -204,8 +230,9 @@ def _waits(history: History, states: dict[str, Status]) -> Iterator[Awaited]:
     """Yield what steps wait for, as far as the ledger knows; a step that has begun has it all."""
     for name in history.steps:
         if states[name] not in {"begun", "complete"}:
+            waived = {one.check for one in history.progress(name).waivers}
             for record in history.progress(name).records:
-                if isinstance(entry := record.entry, log.Waited):
+                if isinstance(entry := record.entry, log.Waited) and entry.what not in waived:
                     yield Awaited(name, entry.what, entry.whom, record.at, entry.deadline)
 
 
@@ -231,12 +258,16 @@ def _newest(history: History) -> list[Record]:
 
 def words(entry: log.Entry) -> str:
     """Return one record as a sentence; plans by the beginning of their digest."""
+    number = getattr(entry, "action", 0)
+    deed = ActionData.model_validate(entry.action).do if isinstance(entry, log.Deviated) else ""
     computed = {
         "roles": " and ".join(getattr(entry, "roles", ())),
-        "action": f"action {getattr(entry, 'action', 0) + 1}",
+        "action": f"action {number + 1}" if isinstance(number, int) else "",
         "deadline": _time(entry.deadline) if isinstance(entry, log.Waited) else "",
         "how": "found done" if getattr(entry, "found", False) else "done",
         "verdict": {"approve": "APPROVED", "reject": "REJECTED"}.get(getattr(entry, "verdict", "")),
+        "deed": deed,
+        "why": "in a respin" if getattr(entry, "respin", False) else "for a later one failed",
         "again": " again, for it was lost" if getattr(entry, "again", False) else "",
     }
     return WORDS.get(entry.event, entry.event).format(entry=entry, **computed)

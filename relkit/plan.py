@@ -73,7 +73,8 @@ class Wait:
     """Something that others do: what, who, for how long it may take, and whether it is there.
 
     `start` is the call that sets it going where it is not; builds are started and awaited in one
-    step, so that a killed one is started again.
+    step, so that a killed one is started again. With `waivable` the step can be made to go on
+    without it, by a waiver that names `what`.
     """
 
     what: str
@@ -82,6 +83,7 @@ class Wait:
     ready: bool
     progress: str = ""
     start: partial[None] | None = None
+    waivable: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,7 @@ class WaitData(Value):
     ready: bool
     progress: str
     start: Call | None
+    waivable: bool = False
 
 
 class EvidenceData(Value):
@@ -295,6 +298,7 @@ def _wait(world: World, item: Wait) -> WaitData:
         ready=item.ready,
         progress=item.progress,
         start=None if item.start is None else Call.of(world, item.start),
+        waivable=item.waivable,
     )
 
 

@@ -8,19 +8,22 @@ from relkit.errors import GateError
 from relkit.records import Decided
 from relkit.values import Person, Value, digest_of
 
+MANAGER = "release-manager"
+
 
 class Policy(Value):
     """The people of a branch, what each gate asks for, and the identities that sign.
 
     `gates` maps a gate to the roles of which one person each must approve; `waivers` are the
     roles that may waive a check; `present` are the roles that sit at the notebook: all others
-    decide by answers of their own (T62). GPG fingerprints are full and primary.
+    decide by answers of their own (T62). Several people may have one role.
+    GPG fingerprints are full and primary.
     """
 
     people: tuple[Person, ...]
     gates: dict[str, tuple[str, ...]]
     waivers: tuple[str, ...]
-    present: tuple[str, ...] = ("release-manager",)
+    present: tuple[str, ...] = (MANAGER,)
     sigstore_identity: str
     sigstore_issuer: str
     gpg_fingerprint: str

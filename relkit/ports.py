@@ -37,7 +37,9 @@ from relkit.values import (
     SiteRelease,
     StoredFile,
     Tag,
+    Testimony,
     Tool,
+    Unpacked,
 )
 
 
@@ -83,15 +85,67 @@ class Repository(Protocol):
     def diff(self, *, base: ObjectId, commit: ObjectId) -> str:
         """Return the whole difference as a unified diff, binary files in git's form."""
 
+    def pick(self, *, base: ObjectId, commits: tuple[ObjectId, ...], time: datetime) -> None:
+        """Pick commits of the upstream branch onto `base`, in order; keep the last one, unnamed.
+
+        Each keeps its author and says where it was picked from. A conflict is refused
+        (``PICK_CONFLICT``), also a commit that the branch does not have (``PICK_UNKNOWN``), is a
+        merge (``PICK_MERGE``) or changes nothing (``PICK_EMPTY``); then nothing is kept.
+        """
+
+    def picked(self, *, base: ObjectId, commits: tuple[ObjectId, ...]) -> Commit | None:
+        """Return the last of the commits picked onto `base`; without any, `base` itself."""
+
+    def merge(self, *, base: ObjectId, other: ObjectId, version: str, time: datetime) -> None:
+        """Merge a release commit that was made beside the branch into `base`, kept unnamed.
+
+        What the release changed on top of its picks is brought to `base`, which keeps what it
+        made of the picked changes since. NEWS that the release tells is taken out of
+        ``NEWS.d/next``. Where both sides changed a file, version numbers are the release's and
+        topics are the branch's; any other conflict is refused (``MERGE_CONFLICT``).
+        """
+
+    def merged(self, *, base: ObjectId, other: ObjectId) -> Commit | None:
+        """Return that merge: its parents are `base` and `other`."""
+
     def commit(
-        self, *, branch: str, parent: ObjectId, tree_of: ObjectId, message: str, time: datetime
+        self,
+        *,
+        branch: str,
+        parent: ObjectId,
+        tree_of: ObjectId,
+        message: str,
+        time: datetime,
+        also: ObjectId | None = None,
     ) -> None:
-        """Commit the tree of `tree_of` on `parent` and put the clone's `branch` there."""
+        """Commit the tree of `tree_of` on `parent` and put the clone's `branch` there.
+
+        `also` is a second parent. A branch that is not checked out is made or moved without the
+        work tree; the one that is checked out may come from any commit this run has made.
+        """
 
     def committed(
-        self, *, branch: str, parent: ObjectId, tree_of: ObjectId, message: str
+        self,
+        *,
+        branch: str,
+        parent: ObjectId,
+        tree_of: ObjectId,
+        message: str,
+        also: ObjectId | None = None,
     ) -> Commit | None:
         """Return that commit, if the clone's `branch` stands there and its work tree is clean."""
+
+    def take_back(self, *, branch: str, to: ObjectId | None) -> None:
+        """Put the clone's `branch` back to `to`, if all after it was made by this run.
+
+        None: the branch was made by this run and is deleted. Its commits stay in the clone.
+        """
+
+    def delete_tag(self, *, name: str, commit: ObjectId) -> None:
+        """Delete a tag of the clone, if it is on this commit; none is fine."""
+
+    def discard_clone(self, *, branch: str) -> None:
+        """Put the release clone aside under another name, if it is on `branch`; none is fine."""
 
     def create_tag(self, *, name: str, commit: ObjectId, message: str, time: datetime) -> None:
         """Create the signed, annotated tag in the clone, with the release manager's key."""
@@ -122,7 +176,19 @@ class Tracker(Protocol):
         """Return the labels of an issue, sorted."""
 
     def relabel(self, *, number: int, remove: str, add: str) -> None:
-        """Replace one label of an issue by another."""
+        """Replace one label of an issue by another; `add` may be empty."""
+
+    def labelled(self, *, label: str) -> Issues:
+        """Return all open issues with a label."""
+
+    def has_label(self, *, name: str) -> bool:
+        """Tell whether the tracker has a label, on whatever issue."""
+
+    def create_label(self, *, name: str) -> None:
+        """Make a label; one that is there stays."""
+
+    def delete_label(self, *, name: str) -> None:
+        """Delete a label, which takes it off all issues; none is fine."""
 
     def commit_checks(self, *, commit: ObjectId) -> tuple[CommitCheck, ...]:
         """Return the check runs of a commit."""
@@ -153,6 +219,12 @@ class Builders(Protocol):
     def result(self, *, name: str, nonce: str) -> BuildResult | None:
         """Return what a finished build left; None before that. Digests are computed anew."""
 
+    def cancel(self, *, name: str, nonce: str) -> None:
+        """End a build, if it runs, with its tools, and put it aside: it was never started.
+
+        What it delivered is not lost. One that never was is left alone.
+        """
+
     def log(self, *, name: str, nonce: str) -> str:
         """Return the end of a build's log, at most 4,000 characters."""
 
@@ -165,6 +237,9 @@ class Artifacts(Protocol):
 
     def artifact(self, *, name: str) -> Artifact | None:
         """Return a collected file, hashed now; None if it is not there."""
+
+    def discard(self, *, name: str) -> None:
+        """Put a file or text aside, so that another may take its name; none is fine."""
 
     def write(self, *, name: str, text: str) -> None:
         """Write a text made by the release itself; refuse to replace other bytes."""
@@ -185,6 +260,9 @@ class Signers(Protocol):
     def companion(self, *, scheme: str, name: str, sha256: str) -> Companion | None:
         """Verify the signature beside a collected file; None if missing or not by the policy."""
 
+    def forget(self, *, scheme: str, name: str) -> None:
+        """Put a signature aside, so that other bytes of that name can be signed; none is fine."""
+
 
 class Downloads(Protocol):
     """The download server: a staging area that is not public, and the public tree."""
@@ -203,6 +281,25 @@ class Downloads(Protocol):
 
     def placed(self, *, folder: str, name: str) -> StoredFile | None:
         """Return a file of the public tree, hashed on the server."""
+
+
+class Docs(Protocol):
+    """The documentation server, and the links to the docs people read."""
+
+    def unpack(self, *, version: str, name: str, sha256: str) -> None:
+        """Unpack a collected archive of HTML docs as ``release/<version>/`` of the docs server.
+
+        It appears whole or not at all, and never over another one (``DOCS_EXIST``).
+        """
+
+    def unpacked(self, *, version: str) -> Unpacked | None:
+        """Return what lies there, and the digest of the archive it came from."""
+
+    def point(self, *, link: str, target: str) -> None:
+        """Let a link among the docs of the download server lead to a version (``current``)."""
+
+    def pointed(self, *, link: str) -> str | None:
+        """Return the version a link leads to."""
 
 
 class Website(Protocol):
@@ -228,6 +325,12 @@ class Website(Protocol):
 
     def publish(self, *, slug: str) -> None:
         """Publish a draft."""
+
+    def change_release(self, *, slug: str, release: SiteRelease) -> None:
+        """Replace the fields of a release row; its slug and whether it is published stay.
+
+        `is_latest` takes the mark off all other releases; a preview never has it.
+        """
 
     def page(self, *, slug: str) -> str | None:
         """Return the text of the release's page as its readers get it (HTML); None: no page."""
@@ -270,6 +373,18 @@ class Announcements(Protocol):
     def recorded_release(self, *, series: str, version: str) -> str | None:
         """Return the date (ISO) recorded for a version there, once it counts as released."""
 
+    def set_status(self, *, series: str, status: str) -> None:
+        """Commit the status of a series to that release data."""
+
+    def status(self, *, series: str) -> str | None:
+        """Return the status of a series there; None: the data does not have the series.
+
+        ``feature prerelease bugfix security end-of-life``, as release-cycle.json spells them.
+        """
+
+    def post(self, *, url: str) -> str | None:
+        """Return the text of a public post (forum, blog, mail archive); None: no such post."""
+
 
 class People(Protocol):
     """The people of a release and the ways to reach them."""
@@ -285,6 +400,12 @@ class People(Protocol):
 
     def ask(self, *, request: Request) -> None:
         """Put a request where those who decide find it."""
+
+    def testimony(self, *, name: str) -> Testimony | None:
+        """Return what was given last as evidence for a manual step of this run."""
+
+    def testify(self, *, testimony: Testimony) -> None:
+        """Keep what a person gives as evidence for a manual step."""
 
     def answers(self, *, digest: str) -> tuple[Answer, ...]:
         """Return the answers to the request for a plan digest, in the order they came."""
@@ -335,6 +456,7 @@ class World:
     artifacts: Artifacts
     signers: Signers
     downloads: Downloads
+    docs: Docs
     website: Website
     public: Public
     announcements: Announcements

@@ -13,11 +13,14 @@ from typing import Any, Self
 from IPython.display import display
 
 from relkit import view
+from relkit.deciding import EVIDENCE
 from relkit.errors import WaitingError
 from relkit.run import Run
 from relkit.view import View
 
 REFRESH_SECONDS = 0.3
+GRACE_SECONDS = 1.0
+"""How long a step waits for somebody who sits at the notebook: a played one answers at once."""
 COUNTED = re.compile(r"(\d+) of (\d+):")
 
 
@@ -27,12 +30,17 @@ class Ticker:
     While it is entered, the first interrupt (Lab's stop button) lets the action that runs come to
     its end, so that nothing is half done; then, or at a second one, `WaitingError`
     (``INTERRUPTED``) is raised, so that the cells below do not run. `changed` is called now and
-    then, and in the end.
+    then, and in the end. Where `mine` says that a step waits only for who sits here, it ends
+    (``NOT_READY``) instead of waiting in vain: nobody can fill in a form while a cell runs.
     """
 
-    def __init__(self, run: Run, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, run: Run, changed: Callable[[], None], mine: Callable[[], bool] = lambda: False
+    ) -> None:
         self._run = run
         self._changed = changed
+        self._mine = mine
+        self._waits_since: float | None = None
         self._handle: Any = None
         self._last = 0.0
         self._stopping = False
@@ -59,10 +67,21 @@ class Ticker:
     def _tick(self, text: str) -> None:
         if self._stopping:
             raise _stopped()
+        if text.startswith(f"waiting for {EVIDENCE}"):
+            self._be_patient(text)
         if time.monotonic() - self._last > REFRESH_SECONDS:
             self._last = time.monotonic()
             self._put(_bar(text).bundle())
             self._changed()
+
+    def _be_patient(self, text: str) -> None:
+        self._waits_since = self._waits_since or time.monotonic()
+        if time.monotonic() - self._waits_since > GRACE_SECONDS and self._mine():
+            raise WaitingError(
+                f"{text.removeprefix('waiting for ')}: it is yours to give",
+                code="NOT_READY",
+                remedy="Use the form below, or run.evidence(NAME, TEXT); then run this again.",
+            )
 
     def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
         if self._stopping:

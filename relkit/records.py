@@ -1,4 +1,9 @@
-"""What can stand in a ledger: one model for each kind of event, and the record that carries it."""
+"""What can stand in a ledger: one model for each kind of event, and the record that carries it.
+
+Of a step: asked, decided, waived, set-going, waited, planned, started, done, taken-back, completed.
+Of the run: opened, taken-over, recovered, respun, revised, abandoned, deviated, deviation-done,
+deviation-taken-back, handed-over.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +29,10 @@ class Opened(Value):
 
     event: Literal["opened"] = "opened"
     version: str
+    """The version, or the branch of a transition."""
     kind: str
     time: Time
+    picks: tuple[str, ...] = ()
     world: str
     world_digest: Digest
     policy_digest: Digest
@@ -131,11 +138,17 @@ class Done(Value):
 
 
 class TakenBack(Value):
-    """A temporary action was undone, since a later one failed; it will be done again."""
+    """An action was undone, as reading back shows.
+
+    A temporary one since a later one of its step failed (it will be done again), any in a
+    `respin`.
+    """
 
     event: Literal["taken-back"] = "taken-back"
     step: str
     action: int
+    respin: bool = False
+    evidence: str = ""
 
 
 class Completed(Value):
@@ -144,6 +157,84 @@ class Completed(Value):
     event: Literal["completed"] = "completed"
     step: str
     result: Json
+
+
+# --- what happens to a run as a whole -----------------------------------------------------------
+
+
+class Respun(Value):
+    """A step and all that needs it are taken back from here on, until `Revised` or `Abandoned`.
+
+    `stays` names what was done and has no way back, each as ``step: port.method: why``. The
+    last two fields are those of `Abandoned`, if it ends so.
+    """
+
+    event: Literal["respun"] = "respun"
+    revision: int
+    """The revision that is given up."""
+    step: str
+    scope: tuple[str, ...]
+    who: str
+    role: str
+    reason: str
+    stays: tuple[str, ...] = ()
+    abandons: bool = False
+    skipped: bool = False
+
+
+class Revised(Value):
+    """Everything of the scope is taken back: a new revision begins with this record."""
+
+    event: Literal["revised"] = "revised"
+    revision: int
+
+
+class Abandoned(Value):
+    """Everything is taken back, and the run is over; `skipped`: the version is never made."""
+
+    event: Literal["abandoned"] = "abandoned"
+    who: str
+    role: str
+    reason: str
+    skipped: bool
+
+
+class Deviated(Value):
+    """What no step foresaw is about to be done; `action` is an action of a plan as data."""
+
+    event: Literal["deviated"] = "deviated"
+    number: int
+    action: Json
+    who: str
+    role: str
+    reason: str
+
+
+class DeviationDone(Value):
+    """Reading back shows a deviation's result; `found`: it was so before anything was done."""
+
+    event: Literal["deviation-done"] = "deviation-done"
+    number: int
+    found: bool
+    evidence: str
+
+
+class DeviationTakenBack(Value):
+    """A deviation was undone while the run was abandoned, as reading back shows."""
+
+    event: Literal["deviation-taken-back"] = "deviation-taken-back"
+    number: int
+    evidence: str
+
+
+class HandedOver(Value):
+    """From here on `to` is the release manager of this run, and nobody else."""
+
+    event: Literal["handed-over"] = "handed-over"
+    to: str
+    who: str
+    role: str
+    reason: str
 
 
 Entry = Annotated[
@@ -159,7 +250,14 @@ Entry = Annotated[
     | Started
     | Done
     | TakenBack
-    | Completed,
+    | Completed
+    | Respun
+    | Revised
+    | Abandoned
+    | Deviated
+    | DeviationDone
+    | DeviationTakenBack
+    | HandedOver,
     Field(discriminator="event"),
 ]
 

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import enum
 import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import total_ordering
 from typing import Self
 
+from relkit.cycle import Status, cycle
 from relkit.errors import UsageError
+from relkit.kinds import KINDS, Kind, KindFacts
 
 GRAMMAR = re.compile(
     r"(3)\.(0|[1-9][0-9]?)\.(0|[1-9][0-9]?)(?:(a|b|rc)([1-9][0-9]?))?", flags=re.ASCII
 )
 LONGEST = len("3.99.99rc99")
+SERIES = re.compile(r"3\.(0|[1-9][0-9]?)", flags=re.ASCII)
+COMMIT = re.compile(r"[0-9a-f]{40}", flags=re.ASCII)
 TIME = re.compile(r"(2[0-9]{3}-[0-9]{2}-[0-9]{2})(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?", flags=re.ASCII)
 FIRST_WITHOUT_GPG = 14  # PEP 761
 LEVELS = {"a": 0xA, "b": 0xB, "rc": 0xC, "final": 0xF}
 LEVEL_NAMES = {"a": "alpha", "b": "beta", "rc": "release candidate"}
-
-
-class Kind(enum.StrEnum):
-    """The kind of a release; each has a notebook of the same name."""
-
-    ALPHA = "alpha"
-    BETA_1 = "beta-1"
-    BETA = "beta"
-    RC_1 = "rc-1"
-    RC = "rc"
-    FINAL = "final"
-    BUGFIX = "bugfix"
-
-
-RELEASES = frozenset({Kind.ALPHA})
-"""The kinds relkit can make. The others are refused by name until their steps exist."""
 
 
 @total_ordering
@@ -108,55 +95,89 @@ class Version:
         return f"{self.base} {LEVEL_NAMES[self.level]} {self.serial}" if self.suffix else self.base
 
 
-def kind_of(version: Version) -> Kind:
-    """Return the kind which the version number alone implies."""
-    match version.level, version.serial, version.micro:
-        case "a", _, _:
-            return Kind.ALPHA
-        case "b", serial, _:
-            return Kind.BETA_1 if serial == 1 else Kind.BETA
-        case "rc", serial, _:
-            return Kind.RC_1 if serial == 1 else Kind.RC
-        case _, _, micro:
-            return Kind.BUGFIX if micro else Kind.FINAL
+def kind_of(version: Version, status: Status, asked: str = "") -> Kind:
+    """Return the kind of a version whose series has a status on the release's day.
+
+    A candidate of a patch release (3.14.5rc1) is a candidate; how many betas and candidates
+    there are is no rule. `asked` must be a kind that fits. Raises `UsageError`
+    (``KIND_CONFLICT``).
+    """
+    fitting = [kind for kind in KINDS if _fits(kind, version, status)]
+    if chosen := [kind for kind in fitting if not asked or kind == asked]:
+        return chosen[0]
+    wrong = f"is of the kind {' or '.join(fitting)}, not {asked!r:.40}"
+    raise UsageError(
+        f"{version} {wrong if fitting else f'is no release of a series that is {status}'}",
+        code="KIND_CONFLICT",
+        remedy="Open the notebook of its kind, or correct version or date.",
+    )
+
+
+def _fits(kind: Kind, version: Version, status: Status) -> bool:
+    row, serial = KINDS[kind], "first" if version.serial == 1 else "later"
+    return (
+        row.level == version.level
+        and row.serial in {"", serial}
+        and row.patch in {None, bool(version.micro)}
+        and (not row.patch or status in row.begins)
+    )
 
 
 @dataclass(frozen=True)
 class Release:
-    """One release: its version, kind and time. The time is an input, never read from a clock."""
+    """What a run makes: a version, or the transition of a branch; its kind and time.
+
+    The time is an input, never read from a clock. A transition has the version ``3.X.0`` and is
+    named after its branch.
+    """
 
     version: Version
     kind: Kind
     time: datetime
     """When the release is made, UTC, whole seconds: it dates NEWS, commits, tag and archives."""
+    picks: tuple[str, ...] = ()
+    """Commits to pick onto the last candidate; empty: the whole branch is released."""
 
     @classmethod
-    def parse(cls, version: str, kind: str, when: str) -> Self:
-        """Check the three parameters of a notebook; `when` is ISO 8601, a date or a UTC time.
+    def parse(cls, subject: str, kind: str, when: str, picks: str = "") -> Self:
+        """Check the parameters of a notebook.
 
-        Raises `UsageError`: ``BAD_VERSION``, ``KIND_CONFLICT``, ``KIND_UNKNOWN``, ``BAD_DATE``.
+        `subject` is a version, or with the kind of a transition a branch (``3.13``); `when` is
+        ISO 8601, a date or a UTC time; `picks` are full commit ids with spaces between them.
+        Raises `UsageError`: ``BAD_VERSION``, ``KIND_CONFLICT``, ``BAD_DATE``, ``BAD_PICKS``.
         """
-        parsed = Version.parse(version)
-        implied = kind_of(parsed)
-        if kind and kind != implied:
+        if kind in KINDS and not KINDS[Kind(kind)].publishes:
+            return cls(_branch(subject, kind), Kind(kind), _parse_time(when))
+        parsed = Version.parse(subject)
+        if parsed.level in {"a", "b"} and parsed.micro:
             raise UsageError(
-                f"{parsed} is of the kind {implied}, not {kind!r:.40}",
-                code="KIND_CONFLICT",
-                remedy=f"Open the notebook {implied}, or correct the version.",
-            )
-        if parsed.level == "a" and parsed.micro:
-            raise UsageError(
-                f"{parsed}: a patch release has no alphas",
+                f"{parsed}: a patch release has no {LEVEL_NAMES[parsed.level]}s",
                 code="BAD_VERSION",
-                remedy=f"Did you mean {parsed.series}.0a{parsed.serial}?",
+                remedy=f"Did you mean {parsed.series}.0{parsed.suffix}?",
             )
-        if implied not in RELEASES:
-            raise UsageError(
-                f"{parsed} is of the kind {implied}; this relkit makes {', '.join(RELEASES)}",
-                code="KIND_UNKNOWN",
-                remedy="Use a version of relkit that has the notebook for this kind.",
-            )
-        return cls(parsed, implied, _parse_time(when))
+        time = _parse_time(when)
+        found = kind_of(parsed, cycle().status(parsed.series, time.date()), kind)
+        return cls(parsed, found, time, _parse_picks(picks, found))
+
+    @property
+    def facts(self) -> KindFacts:
+        """What its kind implies."""
+        return KINDS[self.kind]
+
+    @property
+    def name(self) -> str:
+        """What it is called in records: the version, or the branch of a transition."""
+        return str(self.version) if self.facts.publishes else self.version.series
+
+    @property
+    def key(self) -> str:
+        """The name of its folders: ``3.15.0a1``, ``3.13-begin-security-only``."""
+        return self.name if self.facts.publishes else f"{self.name}-{self.kind}"
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether it becomes what the site offers first: stable, and of the newest series."""
+        return self.facts.stable and self.version.series == cycle().newest(self.day)
 
     @property
     def tag(self) -> str:
@@ -166,8 +187,7 @@ class Release:
     @property
     def branch(self) -> str:
         """The branch it is made from: `main` up to the first beta, then ``3.X``."""
-        early = self.kind in {Kind.ALPHA, Kind.BETA_1}
-        return "main" if early else self.version.series
+        return "main" if self.facts.from_main else self.version.series
 
     @property
     def fork_branch(self) -> str:
@@ -185,6 +205,11 @@ class Release:
         return f"ftp/python/{self.version.base}"
 
     @property
+    def docs_folder(self) -> str:
+        """The folder of the docs archives there: ``ftp/python/doc/3.15.0rc1``."""
+        return f"ftp/python/doc/{self.version}"
+
+    @property
     def day(self) -> date:
         """The release date."""
         return self.time.date()
@@ -196,9 +221,36 @@ class Release:
 
     @property
     def platforms(self) -> tuple[str, ...]:
-        """The platforms experts deliver for."""
+        """The platforms experts deliver for; none where only source is released."""
+        if not self.facts.installers:
+            return ()
         since = {"windows": 0, "macos": 0, "android": 14, "ios": 15}
         return tuple(name for name, minor in since.items() if self.version.minor >= minor)
+
+
+def _branch(subject: object, kind: str) -> Version:
+    found = SERIES.fullmatch(subject) if isinstance(subject, str) else None
+    if found is None:
+        raise UsageError(
+            f"{subject!r:.40} is not a branch, which {kind} is about",
+            code="BAD_VERSION",
+            remedy="Give the branch as text, such as 3.13.",
+        )
+    return Version(int(found[1]), 0)
+
+
+def _parse_picks(given: object, kind: Kind) -> tuple[str, ...]:
+    picks = given.split() if isinstance(given, str) else [repr(given)]
+    wrong = [one for one in picks if not COMMIT.fullmatch(one)] or picks[
+        len(dict.fromkeys(picks)) :
+    ]
+    if wrong or (picks and not KINDS[kind].picks):
+        raise UsageError(
+            f"the picks {wrong or picks!r:.100} cannot be picked for a release of the kind {kind}",
+            code="BAD_PICKS",
+            remedy="Give full commit ids, each once; only for a candidate after rc1 or a final.",
+        )
+    return tuple(picks)
 
 
 def _parse_time(given: object) -> datetime:

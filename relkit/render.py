@@ -1,82 +1,107 @@
-"""Write the notebook of a kind from its steps. Nobody edits these notebooks by hand."""
+"""Write the notebook of a kind from its steps. Nobody edits these notebooks by hand.
+
+What a kind is about stands in ``relkit/about``; everything else is said by the steps themselves.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import relkit.steps  # noqa: F401 (declares the steps)
-from relkit.release import RELEASES, Kind
-from relkit.step import Step, steps_of
+from relkit.graph import draw
+from relkit.graph.traits import MANUAL, risks_of
+from relkit.kinds import KINDS, RELEASES, Kind
+from relkit.policy import MANAGER
+from relkit.step import Step, needed, steps_of
 
 METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
     "language_info": {"name": "python"},
 }
-EXAMPLES = {Kind.ALPHA: "3.15.0a1"}
-ABOUT = {
-    Kind.ALPHA: (
-        "Carries an alpha of Python from a fit branch to a published, pushed and recorded release.",
-        """\
-* **Who:** the release manager runs the cells; the Windows and macOS experts and the web editor
-  answer from their own machines.
-* **How long:** half a day on CPython, most of it waiting for builds; half a minute in a rehearsal
-  on the sample tree.
-* **You need:** this environment, a signing key and identity, and nothing open at the tracker.
-* **No way back** from the gate *Decide to publish* on; before it everything can be taken back.
-
-Run the cells from top to bottom. A cell can be run twice, the kernel can be restarted, and another
-day is as good: what is done is kept in the record and never done again. A cell that refuses says
-why and what to do; the table of contents (the list at the left edge) marks its section. The stop
-button ends a step between two actions. The picture below follows the run: *Create New View for Cell
-Output*, in its context menu, keeps it in sight.""",
-    )
-}
 PARAMETERS = """\
-version = "{version}"
+version = "{subject}"
 kind = "{kind}"
 date = ""
 world = "worlds/practice.toml"
 records = "records\""""
+PICKS = '\npicks = ""'
 PARAMETERS_PROSE = """\
 ## Parameters
 
-The version; the kind, which must fit it; the date of the release (`2026-05-05`, or a time in UTC;
-empty: the day the run is opened); the world it is made in; the folder of the records. No secrets:
-these stand in the record. The world given here is for practice, so that nothing real can happen."""
+{version}; the kind, which must fit it; the date of the release (`2026-05-05`, or a time in UTC;
+empty: the day the run is opened); the world it is made in; the folder of the records{picks}. No
+secrets: these stand in the record. The world given here is for practice, so that nothing real can
+happen."""
+VERSION_PROSE = "The version"
+BRANCH_PROSE = "The branch, as text, for `version`: a transition is about a branch"
+PICKS_PROSE = """;
+the commits to pick onto the last candidate (full ids with spaces between them; empty: the whole
+branch is released)"""
 OPEN = """\
 from relkit.notebook import open_run
 
-run = open_run(version, kind, date, world, records)"""
+run = open_run(version, kind, date, world, records{picks})"""
 PICTURE_PROSE = """\
 ## The picture
 
-Every step, what must be complete before it, on which machine it changes something, and how it
-stands. What is not connected can happen side by side."""
+Above, the release at one look: a lane for each zone of trust, a place for each step, and what goes
+from zone to zone. Below, every step with the machine on which it changes something, what must be
+complete before it, what it hands on, where risk comes from, and how it stands. What is not
+connected can happen side by side."""
+RECIPE = "\n\n![The steps of {kind}, before anything is done](pictures/{kind}.svg)"
 CLOSE_PROSE = """\
 ## Close the record
 
 When every step is complete, the record is sealed by a process of its own: it runs this notebook
 once more in replay, in which each step shows what was recorded, and keeps the result with the
 digest of every file of the record."""
+BESIDE = 5  # titles in a hint
+WHY, WHY_ELSE = "the installer does not start on arm64", "a fix was missing"
+ENDING = "two blockers were found; the next one is made on Friday"
+ENDING_ELSE = "one more release is made before"
 
 
-def notebook(kind: Kind) -> nbformat.NotebookNode:
-    """Return the notebook of a kind, without outputs, with fixed cell ids."""
-    subtitle, about = ABOUT[kind]
-    parameters = PARAMETERS.format(version=EXAMPLES[kind], kind=kind)
+@cache
+def _texts() -> Environment:
+    texts = Environment(
+        loader=PackageLoader("relkit", "about"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 (our own Markdown)
+    )
+    texts.filters["and"] = _listed
+    return texts
+
+
+def _listed(words: Sequence[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def notebook(kind: Kind, *, recipe: bool = False) -> nbformat.NotebookNode:
+    """Return the notebook of a kind, without outputs, with fixed cell ids.
+
+    With `recipe` it shows the picture of the recipe from a file beside it, for who reads it before
+    it is run; in a record nothing may be loaded.
+    """
+    picks = KINDS[kind].picks
     cells = [
-        _prose("about", f"# CPython {kind}\n\n> {subtitle}\n\n{about}"),
+        _prose("about", _text(kind, kind)),
         _prose("operation-note", "*Operation note: your own words about this release.*"),
-        _prose("parameters-prose", PARAMETERS_PROSE),
-        _code("parameters", parameters, tags=["parameters"]),
+        _prose("parameters-prose", _parameters_prose(kind)),
+        _code("parameters", _parameters(kind), tags=["parameters"]),
         _prose("open-prose", "## Open the run"),
-        _code("open", OPEN),
-        _prose("picture-prose", PICTURE_PROSE),
+        _code("open", OPEN.format(picks=", picks" if picks else "")),
+        _prose("picture-prose", PICTURE_PROSE + (RECIPE.format(kind=kind) if recipe else "")),
         _code("picture", "run.picture()"),
     ]
     for phase, steps in groupby(steps_of(kind), key=lambda step: step.phase):
@@ -87,19 +112,110 @@ def notebook(kind: Kind) -> nbformat.NotebookNode:
         _prose("close-prose", CLOSE_PROSE),
         _code("picture-again", "run.picture()"),
         _code("close", "run.seal()"),
+        _prose("wrong", _text("wrong", kind)),
     ]
     return new_notebook(cells=cells, metadata=METADATA)
 
 
+def _text(name: str, kind: Kind) -> str:
+    """Return a text of `relkit/about`, filled in with what the steps of a kind say."""
+    steps = steps_of(kind)
+    manual = [step for step in steps if MANUAL in risks_of(step)]
+    final = [step for step in steps if step.irreversible]
+    told = {step.actor: None for step in steps if step.actor != MANAGER}
+    begun = [step.name for step in steps if step.phase != steps[0].phase]
+    text = (
+        _texts()
+        .get_template(f"{name}.md.j2")
+        .render(
+            kind=kind,
+            subject=KINDS[kind].example,
+            steps=len(steps),
+            phases=list(dict.fromkeys(step.phase for step in steps)),
+            gates=[step for step in steps if step.gate],
+            manual=manual,
+            final=final,
+            actors=list(told),
+            manager=MANAGER,
+            key="signing key" in {risk.name for step in steps for risk in risks_of(step)},
+            installers=KINDS[kind].installers,
+            publishes=kind in RELEASES,
+            why=WHY if KINDS[kind].installers else WHY_ELSE,
+            ending=ENDING if kind in RELEASES else ENDING_ELSE,
+            example=next(
+                (n for n in begun if n == "commit-release"), (begun or [steps[0].name])[0]
+            ),
+        )
+    )
+    return _tidy(text)
+
+
+def _tidy(text: str) -> str:
+    """Return Markdown without the empty lines that templates leave: at most one, none in lists."""
+    lines: list[str] = []
+    for line in text.strip().splitlines():
+        if line or (lines and lines[-1]):
+            lines.append(line.rstrip())
+    between = zip(["", *lines], lines, [*lines[1:], ""], strict=False)
+    kept = [line for before, line, after in between if line or not _in_list(before, after)]
+    return "\n".join(kept)
+
+
+def _in_list(before: str, after: str) -> bool:
+    return before.startswith("* ") and after.startswith("* ")
+
+
+def _parameters(kind: Kind) -> str:
+    facts = KINDS[kind]
+    return PARAMETERS.format(subject=facts.example, kind=kind) + (PICKS if facts.picks else "")
+
+
+def _parameters_prose(kind: Kind) -> str:
+    facts = KINDS[kind]
+    version = VERSION_PROSE if facts.publishes else BRANCH_PROSE
+    return PARAMETERS_PROSE.format(version=version, picks=PICKS_PROSE if facts.picks else "")
+
+
 def _section(step: Step[Any], kind: Kind) -> list[nbformat.NotebookNode]:
     """Return the cells of one step: prose, then one cell, or three where it has a gate."""
-    before = [one.title for one in step.after if kind in one.kinds]
-    facts = [f"changes: {step.where}", f"answers for it: {step.actor}"]
-    facts += [f"after: {', '.join(before)}"] if before else []
-    prose = f"### {step.title}\n\n{step.prose}\n\n*{'; '.join(facts)}*"
+    prose = f"### {step.title}\n\n{step.prose}\n\n*{'; '.join(_facts(step, kind))}*"
+    if step.irreversible:
+        prose += "\n\n**No way back:** what this step begins is never undone."
+    if beside := _beside(step, kind):
+        more = f" and {len(beside) - BESIDE} more" if len(beside) > BESIDE else ""
+        prose += f"\n\n*Beside it:* {' · '.join(beside[:BESIDE])}{more}."
     cells = [_prose(f"{step.name}-prose", prose)]
     calls = ["propose", "gate", "apply"] if step.gate else ["step"]
     return cells + [_code(f"{step.name}-{call}", f'run.{call}("{step.name}")') for call in calls]
+
+
+def _facts(step: Step[Any], kind: Kind) -> Iterator[str]:
+    """Yield the facts of a section's last line."""
+    yield f"changes: {step.where}"
+    yield f"answers for it: {step.actor}"
+    chosen = needed(step, kind)
+    if before := [one.title for one in steps_of(kind) if one in chosen]:
+        yield f"after: {', '.join(before)}"
+
+
+def _beside(step: Step[Any], kind: Kind) -> list[str]:
+    """Return the titles of the steps that neither need this one nor are needed by it."""
+    above = _above(kind)
+    return [
+        one.title
+        for one in steps_of(kind)
+        if one is not step and one not in above[step] and step not in above[one]
+    ]
+
+
+@cache
+def _above(kind: Kind) -> dict[Step[Any], set[Step[Any]]]:
+    """Return for each step of a kind all that must be complete before it."""
+    found: dict[Step[Any], set[Step[Any]]] = {}
+    for step in steps_of(kind):
+        before = needed(step, kind)
+        found[step] = before.union(*(found[one] for one in before))
+    return found
 
 
 def _prose(name: str, text: str) -> nbformat.NotebookNode:
@@ -112,17 +228,19 @@ def _code(name: str, text: str, tags: list[str] | None = None) -> nbformat.Noteb
 
 def text_of(kind: Kind) -> str:
     """Return the notebook file of a kind."""
-    return nbformat.writes(notebook(kind), version=4) + "\n"
+    return nbformat.writes(notebook(kind, recipe=True), version=4) + "\n"
 
 
 def render(folder: Path, *, check: bool) -> list[Path]:
-    """Write the notebooks of all kinds; return those that were different."""
+    """Write the notebooks and pictures of all kinds; return the files that were different."""
+    wanted = {f"{kind}.ipynb": text_of(kind) for kind in sorted(Kind)}
+    wanted |= {f"pictures/{kind}.svg": draw(kind, {}) + "\n" for kind in sorted(Kind)}
     changed = []
-    for kind in sorted(RELEASES):
-        path = folder / f"{kind}.ipynb"
-        text = text_of(kind)
+    for name, text in wanted.items():
+        path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             changed.append(path)
             if not check:
+                path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8")
     return changed

@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, Self
 
 from relkit import records as log
-from relkit.errors import (
-    CheckError,
-    GateError,
-    OrderError,
-    RecordError,
-    VerificationError,
-    WaitingError,
-)
-from relkit.history import History, Proposal, inputs
+from relkit.deciding import Deciding
+from relkit.deviation import Deviating
+from relkit.errors import CheckError, VerificationError, WaitingError
+from relkit.inputs import inputs, opening, require_same
 from relkit.ledger import Ledger
 from relkit.plan import WaitData
 from relkit.ports import World
 from relkit.release import Release
-from relkit.step import Step, steps_of
-from relkit.values import Json, Request, digest_of
+from relkit.respin import Respinning
+from relkit.standing import Proposal
+from relkit.values import Json
 
-Observer = Callable[[str], None]
 POLL_SECONDS = 0.1
 
 
-class Run(History):
+class Run(Deciding, Respinning, Deviating):
     """One release being carried out; all its state is the ledger and the world."""
-
-    def __init__(self, release: Release, world: World, ledger: Ledger) -> None:
-        super().__init__(release, ledger)
-        self.world = world
-        self.observe: Observer = lambda _: None
 
     @classmethod
     def open(cls, release: Release, world: World, folder: Path) -> Self:
@@ -62,101 +50,14 @@ class Run(History):
         require_same(inputs(ledger), opening(release, world))
         return cls(release, world, ledger)
 
-    def propose(self, name: str) -> Proposal:
-        """Return what the step would do, or did. Changes nothing.
-
-        Raises `OrderError` (``NOT_YET``) if a step before it is not complete.
-        """
-        step = self.step(name)
-        if begun := self.recorded(name):
-            return begun
-        progress = self._progress[name]
-        if unfinished := self._unfinished(step):
-            raise OrderError(
-                f"{name} comes after {', '.join(unfinished)}",
-                code="NOT_YET",
-                remedy=f"Run {unfinished[0]} first.",
-            )
-        plan = step.plan(self.release, self.world, self.results, self.ledger.revision)
-        return Proposal(step, plan, progress)
-
-    def ask(self, proposal: Proposal) -> tuple[str, ...]:
-        """Ask those who decide, once for each plan; take in answers; return the roles missing.
-
-        Raises `GateError` (``GATE_REJECTED``).
-        """
-        step, digest = proposal.step, proposal.plan.digest
-        if step.gate is None or proposal.progress.plan is not None:
-            return ()
-        roles = self.world.policy.roles(step.gate)
-        if digest not in proposal.progress.asked:  # asked twice is harmless, never asked is not
-            self.world.people.ask(request=self._request(proposal, roles))
-            self._record(log.Asked(step=step.name, digest=digest, roles=roles))
-        self._take_answers(step, digest)
-        decisions = [one for one in proposal.progress.decisions if one.digest == digest]
-        return self.world.policy.missing(step.gate, decisions)
-
-    def decide(self, proposal: Proposal, verdict: str, who: str, role: str, reason: str) -> None:
-        """Record a decision made in the notebook, on exactly this proposal.
-
-        Raises `GateError`: ``NOT_AT_THE_NOTEBOOK``, ``NOT_IN_ROLE``, ``REASON_MISSING``,
-        ``NO_GATE``.
-        """
-        if proposal.step.gate is None or proposal.progress.plan is not None:
-            raise GateError(
-                f"{proposal.step.name} has nothing left to decide",
-                code="NO_GATE",
-                remedy="Look at its records: it has begun, or it has no gate.",
-            )
-        self.world.policy.require_present(role)
-        self.world.policy.require_role(who, role)
-        _require_reason(reason)
-        decision = log.Decided.model_validate(
-            {
-                "step": proposal.step.name,
-                "digest": proposal.plan.digest,
-                "who": who,
-                "role": role,
-                "verdict": verdict,
-                "reason": reason.strip(),
-                "via": "notebook",
-            }
-        )
-        self._record(decision)
-
-    def waive(self, proposal: Proposal, check: str, who: str, role: str, reason: str) -> None:
-        """Record that a failed check of this proposal is accepted.
-
-        Raises `GateError`: ``NOT_WAIVABLE``, ``NOT_IN_ROLE``, ``REASON_MISSING``.
-        """
-        failing = [one.name for one in proposal.plan.failing if one.waivable]
-        if check not in failing or role not in self.world.policy.waivers:
-            raise GateError(
-                f"{check!r} cannot be waived by {role}",
-                code="NOT_WAIVABLE",
-                remedy=f"What can be waived here: {', '.join(failing) or 'nothing'}.",
-            )
-        self.world.policy.require_present(role)
-        self.world.policy.require_role(who, role)
-        _require_reason(reason)
-        digest = proposal.plan.digest
-        self._record(
-            log.Waived(
-                step=proposal.step.name,
-                digest=digest,
-                check=check,
-                who=who,
-                role=role,
-                reason=reason.strip(),
-            )
-        )
-
     def apply(self, name: str) -> Proposal:
         """Do what the step plans, as far as it is not done; return it as it stands then.
 
         A complete step is returned as it was recorded. Raises `OrderError`, `CheckError`,
-        `WaitingError` (``GATE_OPEN``, ``NOT_READY``), `GateError`, `VerificationError`.
+        `WaitingError` (``GATE_OPEN``, ``NOT_READY``), `GateError`, `VerificationError`; and
+        `OrderError` (``ABANDONED``, ``RESPIN_UNFINISHED``) if nothing is to be done any more.
         """
+        self.require_going()
         proposal = self.propose(name)
         if proposal.complete:
             return proposal
@@ -192,7 +93,7 @@ class Run(History):
         end = time.monotonic() + self.world.patience_seconds
         while True:
             self._require_checks(proposal)
-            awaited = proposal.plan.awaited
+            awaited = proposal.awaited
             if not awaited:
                 return proposal
             deadlines = [self._await(proposal, wait) for wait in awaited]
@@ -225,8 +126,7 @@ class Run(History):
         return noted.deadline
 
     def _require_checks(self, proposal: Proposal) -> None:
-        digest = proposal.plan.digest
-        waived = {one.check for one in proposal.progress.waivers if one.digest == digest}
+        waived = proposal.waived
         for check in proposal.plan.failing:
             if check.waivable and check.name in waived:
                 continue
@@ -276,95 +176,6 @@ class Run(History):
             if action.temporary and action.undo is not None:
                 action.undo(self.world)
                 self._record(log.TakenBack(step=proposal.step.name, action=number))
-
-    def _request(self, proposal: Proposal, roles: tuple[str, ...]) -> Request:
-        return Request(
-            release=str(self.release.version),
-            revision=self.ledger.revision,
-            step=proposal.step.name,
-            nonce=self.inputs.nonce,
-            plan=proposal.plan.decided,
-            digest=proposal.plan.digest,
-            roles=roles,
-        )
-
-    def _take_answers(self, step: Step[Any], digest: str) -> None:
-        """Record the answers that came for this plan and are not recorded yet."""
-        decisions = self._progress[step.name].decisions
-        known = Counter(one for one in decisions if one.via == "answer")
-        for answer in self.world.people.answers(digest=digest):
-            decision = log.Decided(
-                **answer.model_dump(exclude={"nonce"}),
-                via="answer",
-            )
-            if known[decision]:  # once for each time it came: a person may come back to it
-                known[decision] -= 1
-                continue
-            if (answer.nonce, answer.step) != (self.inputs.nonce, step.name):
-                raise GateError(
-                    f"an answer by {answer.who} is for {answer.step} of another run",
-                    code="ANSWER_FOREIGN",
-                    remedy="Have the answer to this run's request sent.",
-                )
-            self.world.policy.require_role(answer.who, answer.role)
-            self._record(decision)
-
-    def _record(self, entry: log.Entry) -> None:
-        self._account(self.ledger.append(entry))
-
-
-def steps_digest(release: Release) -> str:
-    """Return the digest of the recipe: the kind's steps in order, with their gates and `after`."""
-    steps = steps_of(release.kind)
-    return digest_of([[one.name, one.gate, [n.name for n in one.after]] for one in steps])
-
-
-def opening(release: Release, world: World) -> log.Opened:
-    """Return record 0 as it would be written now."""
-    return log.Opened(
-        version=str(release.version),
-        kind=release.kind,
-        time=release.time,
-        world=world.name,
-        world_digest=world.digest,
-        policy_digest=world.policy.digest,
-        rehearsal=world.rehearsal,
-        nonce=world.nonce,
-        relkit=installed_version("relkit"),
-        steps_digest=steps_digest(release),
-    )
-
-
-def require_same(recorded: log.Opened, now: log.Opened) -> None:
-    """Raise `RecordError` if the run was opened for something else than is asked now."""
-    codes = {
-        "version": "OTHER_RELEASE",
-        "kind": "OTHER_RELEASE",
-        "time": "OTHER_DATE",
-        "world": "WORLD_CHANGED",
-        "rehearsal": "WORLD_CHANGED",
-        "nonce": "WORLD_CHANGED",
-        "world_digest": "WORLD_CHANGED",
-        "policy_digest": "POLICY_CHANGED",
-        "steps_digest": "STEPS_CHANGED",
-    }
-    for name, code in codes.items():
-        before, after = getattr(recorded, name), getattr(now, name)
-        if before != after:
-            raise RecordError(
-                f"this run was opened with {name} {before}, now it is {after}",
-                code=code,
-                remedy="Go on with what the run was opened with, or use another records folder.",
-            )
-
-
-def _require_reason(reason: str) -> None:
-    if not reason.strip():
-        raise GateError(
-            "a decision needs a reason",
-            code="REASON_MISSING",
-            remedy="Write in a few words what was looked at.",
-        )
 
 
 def _data(value: Any) -> Json:  # noqa: ANN401 (what a port's reading method returned)

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nbformat
 from jinja2 import Environment, PackageLoader
@@ -42,38 +42,46 @@ class Attempt(Value):
 
 
 class Seal(Value):
-    """What a record consisted of when it was closed."""
+    """What a record consisted of when it was closed; `ended` says how its run did.
+
+    What an abandoned run made is taken back, and no manifest is sealed with it.
+    """
 
     form: int = FORM
     version: str
     ledger_head: Digest
     ledger_records: int
+    revision: int = 1
+    ended: Literal["complete", "abandoned"] = "complete"
     files: dict[str, Digest]
     attempts: dict[str, Attempt]
 
 
 def seal(folder: Path) -> Seal:
-    """Seal the record in `folder`; sealing again gives the same seal.
+    """Seal the record of a complete or abandoned run; sealing again gives the same seal.
 
     Raises `RecordError`: ``NOT_COMPLETE``, ``LEDGER_…``; `VerificationError`: ``REPLAY_FAILED``,
     ``FORBIDDEN_MIME``.
     """
     history = History.read(folder)
-    if not history.complete:
+    if not history.complete and history.abandoned is None:
         unfinished = [n for n in history.steps if history.status(n) != "complete"]
         raise RecordError(
             f"{len(unfinished)} steps are not complete, the first is {unfinished[0]}",
             code="NOT_COMPLETE",
-            remedy="Finish the run, then seal it.",
+            remedy="Finish the run or abandon it, then seal it.",
         )
-    _write(folder / MANIFEST, history.results[close_manifest].to_text())
+    if close_manifest in history.results:
+        _write(folder / MANIFEST, history.results[close_manifest].to_text())
     replayed = replay(history, folder)
     _write(folder / NOTEBOOK, nbformat.writes(replayed, version=4) + "\n")
-    _write(folder / PAGE, to_html(replayed, f"Python {history.release.version}: record"))
+    _write(folder / PAGE, to_html(replayed, f"Python {history.release.name}: record"))
     sealed = Seal(
-        version=str(history.release.version),
+        version=history.release.name,
         ledger_head=history.ledger.head,
         ledger_records=len(history.ledger.records),
+        revision=history.revision,
+        ended="complete" if history.abandoned is None else "abandoned",
         files=_digests(folder),
         attempts={path.name: _attempt(path) for path in sorted(folder.glob("attempts/*.ipynb"))},
     )
@@ -91,7 +99,7 @@ def replay(history: History, folder: Path) -> nbformat.NotebookNode:
         "date": f"{opened.time:%Y-%m-%dT%H:%M:%SZ}",
         "world": opened.world,
         "records": "records",
-    }
+    } | ({"picks": " ".join(opened.picks)} if opened.picks else {})
     with environment(RELKIT_RUNNER="replay", RELKIT_REPLAY=str(folder.resolve())):
         source = render.notebook(history.release.kind)
         status = batch.execute(source, target, parameters, progress=False)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any, Generic, TypeVar, cast
 
+from relkit.kinds import RELEASES, Kind
 from relkit.plan import Plan, PlanData, plan_data
 from relkit.ports import World
-from relkit.release import RELEASES, Kind, Release
+from relkit.release import Release
 from relkit.values import Json, Value
 
 R = TypeVar("R", bound=Value)
@@ -32,7 +33,8 @@ class Step(Generic[R]):
     """A named part of a release, planned by one function.
 
     `where` names the machine whose state it changes, `actor` the role that answers for it; both
-    are drawn in the picture of the run.
+    are drawn in the picture of the run. What an `irreversible` step has begun is never undone: a
+    respin from before it is refused.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Step(Generic[R]):
     phase: str
     where: str
     actor: str
+    irreversible: bool = False
 
     @property
     def title(self) -> str:
@@ -58,7 +61,7 @@ class Step(Generic[R]):
     def plan(self, release: Release, world: World, results: Results, revision: int) -> PlanData:
         """Plan now, and return the plan as data."""
         items = self.planner(release, world, results)
-        return plan_data(str(release.version), revision, self.name, world, items)
+        return plan_data(release.name, revision, self.name, world, items)
 
 
 class Results(Mapping[Step[Any], Value]):
@@ -90,6 +93,7 @@ def step(  # noqa: PLR0913 (keywords of a declaration)
     returns: type[R] | None = None,
     kinds: Collection[Kind] = RELEASES,
     actor: str = "release-manager",
+    irreversible: bool = False,
 ) -> Callable[[Planner], Step[R]]:
     """Declare the decorated planning function as a step; its docstring is the section's prose."""
 
@@ -98,7 +102,9 @@ def step(  # noqa: PLR0913 (keywords of a declaration)
         if name in STEPS:
             raise TypeError(f"two steps are called {name}")
         kind = returns or cast("type[R]", Nothing)
-        declared = Step(name, planner, kinds, tuple(after), gate, kind, phase, where, actor)
+        declared = Step(
+            *(name, planner, kinds, tuple(after), gate, kind, phase, where, actor, irreversible)
+        )
         STEPS[name] = declared
         return declared
 

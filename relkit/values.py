@@ -90,6 +90,13 @@ class RefUpdate(Value):
     new: ObjectId | None
 
 
+class Unpacked(Value):
+    """An unpacked archive of the docs: its digest, and how many files there are."""
+
+    sha256: Digest
+    files: int
+
+
 # --- tracker and buildbots --------------------------------------------------------------------
 
 
@@ -275,6 +282,15 @@ class Person(Value):
     name: str
     role: str
     time_zone: str
+
+
+class Testimony(Value):
+    """What a person says about a manual step, as it can be checked: a URL, a digest, a text."""
+
+    name: str
+    who: str
+    role: str
+    text: str
 
 
 class Tool(Value):

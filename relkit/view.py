@@ -19,8 +19,9 @@ import pandas as pd
 from relkit import records as log
 from relkit.errors import ReleaseError
 from relkit.history import History, Proposal
-from relkit.plan import ActionData, EvidenceData, PlanData
+from relkit.plan import ActionData, EvidenceData, PlanData, WaitData
 from relkit.records import Record
+from relkit.release import Release
 from relkit.step import Step
 from relkit.words import in_words, part_in_words
 
@@ -38,6 +39,7 @@ SHORT = f"{CELL};white-space:pre"
 WORDS = f"{CELL};white-space:pre-wrap"
 DIGESTS = f"{WORDS};overflow-wrap:anywhere;min-width:12em"
 SCROLLED = "max-height:30em;overflow:auto;margin:.5em 0 1em"
+FEW = 3  # lines of a text that is shown at once
 UNBROKEN = 24  # characters of a cell, or of a word in it, that stays on one line
 
 
@@ -119,16 +121,24 @@ def opened(history: History) -> View:
     done = sum(history.status(name) == "complete" for name in history.steps)
     banner = "REHEARSAL: everything here is local; no release of Python is made" * now.rehearsal
     rows = [
-        ("release", f"Python {now.version} ({now.kind}), tag {history.release.tag}"),
+        _subject(history.release),
         ("dated", f"{now.time:%Y-%m-%d %H:%M} UTC"),
         ("branch", history.release.branch),
         ("world", f"{now.world}, digest {now.world_digest}"),
         ("policy", f"digest {now.policy_digest}"),
         ("recipe", f"digest {now.steps_digest}, relkit {now.relkit}"),
         ("ledger", f"{len(history.ledger.records)} records, head {history.ledger.head}"),
-        ("steps", f"{done} of {len(history.steps)} complete, revision {history.ledger.revision}"),
+        ("steps", f"{done} of {len(history.steps)} complete, revision {history.revision}"),
     ]
-    return View.of([line(banner, strong=True) if banner else View("", ""), table(("", ""), rows)])
+    head = line(banner, strong=True) if banner else View("", "")
+    return View.of([head, table(("", ""), rows)])
+
+
+def _subject(release: Release) -> tuple[str, str]:
+    if not release.facts.publishes:
+        return "transition", f"{release.kind} of the branch {release.branch}"
+    picked = f", {len(release.picks)} commits picked" if release.picks else ""
+    return "release", f"Python {release.name} ({release.kind}), tag {release.tag}{picked}"
 
 
 def status(history: History) -> View:
@@ -158,7 +168,7 @@ def proposal(shown: Proposal) -> View:
             ),
             table(
                 ("wait", "from", "state"),
-                [(w.what, w.whom, "there" if w.ready else "awaited") for w in plan.waits],
+                [(one.what, one.whom, _awaited(shown, one)) for one in plan.waits],
             ),
             _actions(shown),
         ]
@@ -188,11 +198,21 @@ def _verdict(shown: Proposal, name: str) -> str:
     return VERDICTS[check.verdict]
 
 
+def _awaited(shown: Proposal, wait: WaitData) -> str:
+    if wait.ready:
+        return "there"
+    for waiver in shown.progress.waivers:
+        if (waiver.check, waiver.digest) == (wait.what, shown.plan.digest):
+            return f"WAIVED by {waiver.who}: {waiver.reason}"
+    return "awaited"
+
+
 def _evidence(evidence: EvidenceData, *, unfolded: bool) -> View:
-    title = f"{evidence.title}: {evidence.lines} lines, SHA-256 {evidence.sha256}"
+    lines = "1 line" if evidence.lines == 1 else f"{evidence.lines} lines"
+    title = f"{evidence.title}: {lines}, SHA-256 {evidence.sha256}"
     whole = hashlib.sha256(evidence.excerpt.encode()).hexdigest() == evidence.sha256
     cut = "" if whole else "\n… (the beginning)"
-    return details(title, evidence.excerpt + cut, unfolded=unfolded)
+    return details(title, evidence.excerpt + cut, unfolded=unfolded or evidence.lines <= FEW)
 
 
 def _actions(shown: Proposal) -> View:
@@ -208,7 +228,9 @@ def _undo(action: ActionData) -> str:
 
 
 def _done(shown: Proposal, number: int) -> str:
-    record = shown.progress.done.get(number)
+    record, back = shown.progress.done.get(number), shown.progress.taken_back.get(number)
+    if back is not None:
+        return f"taken back at {back.at:%H:%M:%S} (#{back.number})"
     if record is None:
         return "begun" if number in shown.progress.started else "to do"
     assert isinstance(record.entry, log.Done)  # noqa: S101 (for the type checker)
@@ -244,8 +266,11 @@ def decisions(step: Step[Any], records: Iterable[Record], plan: PlanData | None)
             continue
         stale = "" if plan is None or entry.digest == plan.digest else " (of another plan)"
         rows.append((f"{record.at:%Y-%m-%d %H:%M:%S}", record.number, f"{_said(entry)}{stale}"))
-    shown = table(("at (UTC)", "record", f"gate {step.gate}"), rows)
-    return shown if rows else line(f"GATE {step.gate}: nobody has decided yet")
+    if rows:
+        return table(("at (UTC)", "record", f"gate {step.gate}"), rows)
+    empty = plan is not None and not (plan.actions or plan.subjects or plan.evidence)
+    state = "nothing is to be decided" if empty else "nobody has decided yet"
+    return line(f"GATE {step.gate}: {state}")
 
 
 def _said(entry: log.Asked | log.Decided | log.Waived) -> str:

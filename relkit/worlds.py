@@ -24,10 +24,17 @@ def _known_zone(name: str) -> str:
     return name
 
 
-class Role(Value):
-    """A person in a role; `played` says that the rehearsal answers for this person."""
+Name = Annotated[str, Field(min_length=1, max_length=80)]
 
-    name: Annotated[str, Field(min_length=1, max_length=80)]
+
+class Role(Value):
+    """A person in a role; `played` says that the rehearsal answers for this person.
+
+    `also` are further people in the same role, who can take over.
+    """
+
+    name: Name
+    also: tuple[Name, ...] = ()
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     played: bool = False
 

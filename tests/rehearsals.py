@@ -27,10 +27,12 @@ from pydantic_core import to_jsonable_python
 import relkit.adapters.processes as processes_adapter
 from relkit import records as log
 from relkit.history import History
-from relkit.manifest import expected, schemes
+from relkit.kinds import Kind
+from relkit.manifest import folder_of
+from relkit.manifest import signatures as expected_signatures
 from relkit.opening import Opened, open_release
 from relkit.ports import World
-from relkit.release import Kind, Release
+from relkit.release import Release
 from relkit.step import steps_of
 
 ROOT = Path(__file__).parents[1]
@@ -53,15 +55,19 @@ PATIENCE_SECONDS = 300.0
 # --- a rehearsal of one's own ------------------------------------------------------------------
 
 
-def open_at(records: Path, version: str = VERSION, repository: str = "") -> Opened:
+def open_at(
+    records: Path, version: str = VERSION, repository: str = "", *, kind: str = "", day: str = DATE
+) -> Opened:
     """Open the run of a release in the records folder, both begun if they are not there."""
-    return open_release(version, "", DATE, WORLD, str(records), repository)
+    return open_release(version, kind, day, WORLD, str(records), repository)
 
 
 @contextmanager
-def opened_at(records: Path, version: str = VERSION) -> Iterator[Opened]:
+def opened_at(
+    records: Path, version: str = VERSION, *, kind: str = "", day: str = DATE
+) -> Iterator[Opened]:
     """Open a run for a while."""
-    opened = open_at(records, version)
+    opened = open_at(records, version, kind=kind, day=day)
     try:
         yield opened
     finally:
@@ -266,7 +272,7 @@ def final_world(opened: Opened) -> dict[str, Any]:
     """
     run, world = opened.run, opened.run.world
     state = run.ledger.path.parents[1] / "world"
-    version = str(run.release.version)
+    key = run.release.key
     tag = git(state / "upstream.git", "rev-parse", f"refs/tags/{run.release.tag}")
     nonce = run.inputs.nonce
 
@@ -277,7 +283,7 @@ def final_world(opened: Opened) -> dict[str, Any]:
         "refs": {name: refs(state / f"{name}.git") for name in ("upstream", "fork", "peps")},
         "clone": run.world.repo.clone_state(),
         "locks": [str(one) for one in state.glob("clone/*/.git/**/*.lock")],
-        "artifacts": unsigned(state / "artifacts" / version),
+        "artifacts": unsigned(state / "artifacts" / key),
         "public": unsigned(state / "servers" / "public"),
         "staging": unsigned(state / "servers" / "staging"),
         "release": world.website.release(slug=run.release.slug),
@@ -285,16 +291,20 @@ def final_world(opened: Opened) -> dict[str, Any]:
         "page": words(world.website.page(slug=run.release.slug) or "", tag),
         "latest": world.website.latest(series="python3"),
         "drafts": {
-            path.name: plain(path.read_text()) for path in sorted(state.glob(f"drafts/{version}/*"))
+            path.name: plain(path.read_text()) for path in sorted(state.glob(f"drafts/{key}/*"))
         },
         "outbox": {
             plain(path.name): plain(path.read_text()) for path in sorted(state.glob("outbox/*"))
         },
+        "evidence": {
+            plain(path.name): plain(path.read_text()) for path in sorted(state.glob("evidence/*"))
+        },
         "tracker": json.loads((state / "tracker.json").read_text()),
         "protection": world.tracker.protection(branch=run.release.branch),
         "released": world.announcements.recorded_release(
-            series=run.release.version.series, version=version
+            series=run.release.version.series, version=str(run.release.version)
         ),
+        "status": world.announcements.status(series=run.release.version.series),
         "signatures": signatures(world, run.release, state),
         "requests": requests(state),
     }
@@ -356,14 +366,13 @@ def sha256(path: Path) -> str:
 def signatures(world: World, release: Release, state: Path) -> dict[str, str]:
     """Return who signed each file by each scheme, as verified now; one bundle, and it is public."""
     found = {}
-    for one in expected(release):
-        path = state / "artifacts" / str(release.version) / one.name
-        for scheme in schemes(release):
-            good = world.signers.companion(scheme=scheme, name=one.name, sha256=sha256(path))
-            public = good and world.downloads.placed(folder=release.folder, name=good.file.name)
-            same = bool(good and public and public.artifact == good.file)
-            beside = sorted(other.name for other in path.parent.glob(f"{one.name}.*"))
-            found[f"{one.name} {scheme}"] = f"{good and good.identity} {same} {beside}"
+    for name, scheme in expected_signatures(release):
+        path, folder = state / "artifacts" / release.key / name, folder_of(release, name)
+        good = world.signers.companion(scheme=scheme, name=name, sha256=sha256(path))
+        public = good and world.downloads.placed(folder=folder, name=good.file.name)
+        same = bool(good and public and public.artifact == good.file)
+        beside = sorted(other.name for other in path.parent.glob(f"{name}.*"))
+        found[f"{name} {scheme}"] = f"{good and good.identity} {same} {beside}"
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -13,8 +14,10 @@ import pytest
 from cells import Notebook, asked, notebook, read, text, write
 
 from relkit import batch
+from relkit.engine import PARAMETERS
 from relkit.errors import UsageError, WorldError
 from relkit.marks import ending_of, put_mark
+from relkit.notebook import open_run
 
 BIN = Path(sys.executable).parent
 WAITING = """\
@@ -108,6 +111,11 @@ def test_unknown_parameters_are_refused_before_a_kernel_is_started(tmp_path: Pat
     given = {"version": "3.15.0a1", "verison": "3.15.0a1"}
     with pytest.raises(UsageError, match=r"PARAMETER_UNKNOWN.*'verison'"):
         batch.execute(asked("1"), tmp_path / "out.ipynb", given, progress=False)
+
+
+def test_the_engine_knows_the_parameters_that_a_run_is_opened_with() -> None:
+    known = inspect.signature(open_run).parameters
+    assert tuple(name for name in known if name != "unknown") == PARAMETERS
 
 
 def test_the_kernel_is_reached_through_files_of_this_user_only(tmp_path: Path) -> None:

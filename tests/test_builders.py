@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import BLURB, TOP, VERSION, git, sample
 
+from relkit.adapters import attempts
 from relkit.adapters.processes import Places, ProcessBuilders
 from relkit.adapters.shelf import Shelf
 from relkit.building.builder import PROGRAMS
@@ -273,6 +274,73 @@ def test_tools_that_outlive_a_killed_build_are_ended(place: Place) -> None:
     assert not (place.attempt(name="test") / "work").exists()
 
 
+def test_a_cancelled_build_is_ended_with_its_tools_and_found_no_more(place: Place) -> None:
+    archive = place.put_archive(configure="echo $$ > ../../../tool; exec sleep 60")
+    build = place.build("test", archive, tests="test_int")
+    place.builders.cancel(name="test", nonce="n1")
+    place.builders.start(build=build)
+    tool = place.attempt(name="test") / "tool"
+    wait_until(lambda: tool.exists() and bool(tool.read_text()))
+    builder, sleeper = place.pid(name="test"), int(tool.read_text())
+    for _ in range(2):
+        place.builders.cancel(name="test", nonce="n1")
+        wait_until(lambda: not is_alive(sleeper) and not is_alive(builder))
+        assert not place.builders.started(name="test", nonce="n1")
+        assert place.state("test").status == "absent"
+    aside = place.folder / "builds/n1/superseded/test.1/attempt-1"
+    assert "configure" in (aside / "log.txt").read_text()
+    assert not (aside / "work").exists()
+
+
+def test_a_build_is_cancelled_in_the_instant_of_its_start(place: Place) -> None:
+    for number in range(1, 4):
+        place.builders.start(build=place.build())
+        place.builders.cancel(name="source", nonce="n1")
+        assert not place.builders.started(name="source", nonce="n1")
+        aside = place.folder / f"builds/n1/superseded/source.{number}/attempt-1"
+        pid = int((aside / "pid").read_text())
+        wait_until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
+        assert not (aside / "outcome.json").exists()
+    assert tuple(file.name for file in place.made(place.build()).files) == NAMES
+
+
+def test_a_build_that_is_done_or_lost_is_put_aside_whole(place: Place) -> None:
+    files = place.made(place.build()).files
+    place.builders.cancel(name="source", nonce="n1")
+    assert place.builders.result(name="source", nonce="n1") is None
+    aside = place.folder / "builds/n1/superseded/source.1/attempt-1/out"
+    assert sorted(path.name for path in aside.iterdir()) == sorted(one.name for one in files)
+    with pytest.raises(CheckError, match="ARTIFACT_MISSING"):
+        place.shelf.collect(name=NAMES[0], sha256="0" * 64, build="source", nonce="n1")
+    archive = place.put_archive(configure="echo $$ > ../../../tool; exec sleep 60")
+    place.builders.start(build=place.build("test", archive, tests="test_int"))
+    tool = place.attempt(name="test") / "tool"
+    wait_until(lambda: tool.exists() and bool(tool.read_text()))
+    os.kill(place.pid(name="test"), signal.SIGKILL)
+    assert place.ended("test").status == "lost"
+    place.builders.cancel(name="test", nonce="n1")
+    wait_until(lambda: not is_alive(int(tool_of(place).read_text())))
+    assert place.state("test").status == "absent"
+
+
+def tool_of(place: Place) -> Path:
+    return place.folder / "builds/n1/superseded/test.1/attempt-1/tool"
+
+
+def test_a_build_that_does_not_end_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = place.put_archive(configure="exec sleep 60")
+    place.builders.start(build=place.build("test", archive, tests="test_int"))
+    place.pid(name="test")
+    cancel = partial(place.builders.cancel, name="test", nonce="n1")
+    with monkeypatch.context() as patch:
+        patch.setattr(attempts, "END_SECONDS", 0.2)
+        patch.setattr(os, "killpg", lambda *_: None)
+        with pytest.raises(WorldError, match="BUILD_NOT_ENDED"):
+            cancel()
+    assert place.builders.started(name="test", nonce="n1")
+    cancel()
+
+
 def test_an_attempt_that_was_never_begun_is_no_build(place: Place) -> None:
     """Whoever starts it can be killed at any instant, too."""
     place.attempt().parent.mkdir(parents=True)
@@ -365,7 +433,6 @@ def test_an_archive_is_built_tested_installed_and_used(place: Place) -> None:
     [
         ("test_int", "Total tests: run=0", "TESTS_EMPTY"),
         ("test_int", "nothing at all", "TESTS_EMPTY"),
-        ("test_int", "Total tests: run=9 failures=1", "TESTS_FAILED"),
         ("test_int; touch /tmp/x", "", "TEST_SELECTION"),
         ("--help", "", "TEST_SELECTION"),
         ("", "", "TEST_SELECTION"),
@@ -378,6 +445,36 @@ def test_tests_that_prove_nothing_are_a_failure(
     archive = place.put_archive(configure="echo 'all:' > Makefile", python=python)
     place.builders.start(build=place.build("test", archive, tests=tests))
     assert place.ended("test").detail.startswith(code), place.log("test")
+
+
+def test_tests_that_fail_are_a_fact_and_end_the_build(place: Place) -> None:
+    python = f'test "$1" = -V && echo Python {VERSION} || echo "Total tests: run=9 failures=1"'
+    archive = place.put_archive(configure="echo 'all:' > Makefile", python=python)
+    facts = place.made(place.build("test", archive, tests="test_int")).facts
+    assert (facts["tests_run"], facts["tests_failed"]) == (9, 1)
+    assert "venv" not in facts
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "counted", "failures"),
+    [
+        ("Total tests: run=9 failures=1", 0, (9, 1), ()),
+        ("2 tests failed:\\n    test_a test_b\\nTotal tests: run=9 failures=3", 2, (9, 3), "ab"),
+        ("1 test failed:\\n    test_b\\nTotal tests: run=9", 2, (9, 1), "b"),
+        ("Total tests: run=0", 4, (0, 1), ()),
+        ("", 139, (0, 1), ()),
+    ],
+    ids=["counted", "named", "crashed", "none ran", "all crashed"],
+)
+def test_tests_that_fail_are_a_result_with_counts(
+    place: Place, said: str, status: int, counted: tuple[int, int], failures: str
+) -> None:
+    python = f'test "$1" = -V && echo Python {VERSION} && exit; printf "{said}\\n"; exit {status}'
+    archive = place.put_archive(configure="echo 'all:' > Makefile", python=python)
+    facts = place.made(place.build("test", archive, tests="test_a test_b")).facts
+    assert (facts["tests_run"], facts["tests_failed"]) == counted
+    assert facts["failures"] == tuple(f"test_{name}" for name in failures)
+    assert "venv" not in facts
 
 
 def test_another_version_in_the_archive_is_a_failure(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -13,11 +14,18 @@ from pathlib import Path
 import pytest
 import rehearsals
 import requests
+import toy
 from cells import read
 from rehearsals import BIN, DATE, ROOT, STEPS, VERSION
 
 from relkit import cli
+from relkit import records as log
+from relkit.errors import UsageError, WaitingError
+from relkit.kinds import Kind
 from relkit.marks import ending_of
+from relkit.opening import Opened, _world_file
+from relkit.release import Release
+from relkit.values import Person
 
 PRACTICE = "worlds/practice.toml"
 Main = Callable[..., tuple[int, str, str]]
@@ -47,8 +55,9 @@ def main(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 def test_help_names_every_command(main: Main) -> None:
     status, said, _ = main("--help")
     assert status == 0
-    for command in ("rehearse", "run", "status", "decide", "seal", "serve", "render"):
-        assert re.search(rf"^    {command} +\w+", said, re.MULTILINE), command
+    told = ("respin", "abandon", "hand-over", "testify")
+    for command in ("rehearse", "run", "status", "decide", "seal", "serve", "render", *told):
+        assert re.search(rf"^    {command}\s+\w+", said, re.MULTILINE), command
         status, about, _ = main(command, "--help")
         assert status == 0
         assert about.startswith(f"usage: relkit {command}")
@@ -187,14 +196,17 @@ def test_there_is_nothing_to_serve_without_a_world(main: Main, tmp_path: Path) -
 def test_render_checks_and_writes_the_notebooks(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("notebooks", "worlds"):
+    for name in ("notebooks", "worlds", "docs"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     assert cli.main(["render", "--check"]) == 1
-    assert not list((tmp_path / "notebooks").iterdir())
+    missing = [line.split()[0] for line in capfd.readouterr().out.splitlines()]
+    assert {f"{kind}.ipynb" for kind in Kind} | {"coverage.md"} <= set(missing)
+    assert rehearsals.tree(tmp_path) == {}
     assert cli.main(["render"]) == 0
+    assert capfd.readouterr().out.splitlines() == [f"{name} written" for name in missing]
     assert cli.main(["render", "--check"]) == 0
-    assert capfd.readouterr().out == "alpha.ipynb is not up to date\nalpha.ipynb written\n"
+    assert capfd.readouterr().out == ""
 
 
 def test_an_interrupted_command_says_so_without_a_traceback(
@@ -207,6 +219,149 @@ def test_an_interrupted_command_says_so_without_a_traceback(
     status, _, said = main("status", VERSION, "--records", snapshots / "read-back")
     assert status == 130
     assert said == "Interrupted. Run this again: it goes on where it stood.\n"
+
+
+# --- what happens to a run as a whole ----------------------------------------------------------
+
+
+@pytest.fixture
+def toys(tmp_path: Path, toy_steps: None, monkeypatch: pytest.MonkeyPatch) -> toy.Toy:  # noqa: ARG001 (in the place of the real steps)
+    """Let the command line open a toy run of two release managers."""
+    nora = Person(name="Nora", role="release-manager", time_zone="UTC")
+    two = toy.POLICY.model_copy(update={"people": (*toy.POLICY.people, nora)})
+    world = toy.Toy.at(tmp_path / "toy", policy=two)
+
+    def open_toy(version: str, kind: str, _date: str, *_: str) -> Opened:
+        release = Release.parse(version, kind, "2026-05-05")
+        run = world.open(tmp_path / release.key, release)
+        return Opened(run, run.close)
+
+    toy.declare_more()
+    monkeypatch.setattr("relkit.opening.open_release", open_toy)
+    return world
+
+
+RIKA = ("--who", "Rika", "--role", "release-manager", "--reason", "crooked")
+
+
+def begin(toys: toy.Toy, tmp_path: Path, *steps: str) -> Path:
+    """Carry out steps of a toy run; return the folder of the records."""
+    run = toys.open(tmp_path / toy.RELEASE.key)
+    for name in steps:
+        run.apply(name)
+    run.close()
+    return tmp_path
+
+
+def test_respin_takes_back_and_says_what_stays(main: Main, toys: toy.Toy, tmp_path: Path) -> None:
+    records = begin(toys, tmp_path, "look", "paint")
+    where = (VERSION, "--records", records)
+    status, said, progress = main("respin", *where, *RIKA, "--from", "paint")
+    assert (status, said.splitlines()[0]) == (0, "Revision 2 begins at paint.")
+    assert "what is full stays full" in said
+    assert progress.startswith("1 of 1: box.put(key=wall, value=white)")
+    assert toys.box.value(key="wall") == "white"
+    status, said, _ = main("status", *where)
+    assert status == 75
+    assert "REVISION 1 given up from paint on by Rika: crooked" in said
+
+
+def test_an_abandoned_run_says_so_in_status_and_is_not_run(
+    main: Main, toys: toy.Toy, tmp_path: Path
+) -> None:
+    where = (VERSION, "--records", begin(toys, tmp_path, "look", "paint"))
+    status, said, _ = main("abandon", *where, *RIKA, "--skip")
+    assert (status, said.splitlines()[0]) == (0, "3.15.0a1 is abandoned and skipped.")
+    status, said, _ = main("status", *where)
+    assert status == 1
+    assert "ABANDONED by Rika (release-manager): crooked; the version is skipped" in said
+    status, _, said = main("run", *where)
+    assert status == 1
+    assert said.startswith("ABANDONED: 3.15.0a1 was abandoned by Rika: crooked\nWhat to do: ")
+
+
+def test_a_run_is_handed_over_and_refuses_the_former(
+    main: Main, toys: toy.Toy, tmp_path: Path
+) -> None:
+    where = (VERSION, "--records", begin(toys, tmp_path, "look"))
+    status, said, _ = main("hand-over", *where, *RIKA, "--to", "Nora")
+    assert (status, said) == (0, "Nora is the release manager of this run now.\n")
+    status, _, said = main("respin", *where, *RIKA, "--from", "look")
+    assert (status, said.split(":")[0]) == (1, "HANDED_OVER")
+    assert main("respin", *where, "--who", "Nora", *RIKA[2:], "--from", "look")[0] == 0
+
+
+def test_evidence_is_given_where_it_is_awaited(main: Main, toys: toy.Toy, tmp_path: Path) -> None:
+    where = (VERSION, "--records", begin(toys, tmp_path, "look"))
+    elif_ = ("--who", "Elif", "--role", "expert")
+    status, _, said = main("testify", *where, "bell", "rung", *elif_)
+    assert (status, said.split(":")[0]) == (1, "NOT_ASKED")
+    run = toys.open(tmp_path / toy.RELEASE.key)
+    with pytest.raises(WaitingError):
+        run.apply("ring")
+    run.close()
+    status, said, _ = main("testify", VERSION, "bell", "--records", tmp_path, *elif_, "rung")
+    assert (status, said) == (0, "The evidence bell by Elif (expert) is kept.\n")
+    given = toys.people.testimony(name="nonce-1-bell")
+    assert given is not None
+    assert (given.who, given.text) == ("Elif", "rung")
+
+
+def test_nothing_is_begun_by_what_is_said_of_a_run(
+    main: Main, toys: toy.Toy, tmp_path: Path
+) -> None:
+    before = rehearsals.tree(tmp_path)
+    where = (VERSION, "--records", tmp_path / "none")
+    for command in (
+        ("respin", *where, *RIKA, "--from", "look"),
+        ("abandon", *where, *RIKA),
+        ("hand-over", *where, *RIKA, "--to", "Nora"),
+        ("testify", *where, *RIKA[:4], "bell", "rung"),
+    ):
+        status, _, said = main(*command)
+        assert (status, said.split(":")[0]) == (1, "NO_RECORD"), command
+    assert rehearsals.tree(tmp_path) == before
+    assert toys.outside == {"box.json": {}, "builds.json": {}, "people.json": {}}
+
+
+def test_a_transition_is_found_by_branch_and_kind_or_by_its_folder(
+    main: Main, toys: toy.Toy, tmp_path: Path
+) -> None:
+    release = Release.parse("3.13", "begin-security-only", "2026-10-08")
+    toys.open(tmp_path / release.key, release).close()
+    for subject in (("3.13", "--kind", "begin-security-only"), (release.key,)):
+        status, said, _ = main("status", *subject, "--records", tmp_path)
+        assert status == 0, "none of the toy's steps is a transition's"
+        assert "begin-security-only" in said
+    status, _, said = main("status", "3.13", "--records", tmp_path)
+    assert (status, said.split(":")[0]) == (2, "BAD_VERSION")
+
+
+def test_the_world_of_a_run_that_was_begun_is_found_by_its_digest(tmp_path: Path) -> None:
+    folder = tmp_path / "worlds"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / f"{name}.toml").write_text(name)
+    release = Release.parse(VERSION, "", DATE)
+    digest = hashlib.sha256(b"b").hexdigest()
+    opened = log.Opened.model_validate(
+        {
+            **dict.fromkeys(log.Opened.model_fields, "0" * 64),
+            "event": "opened",
+            "time": release.time,
+            "picks": (),
+            "world_digest": digest,
+            "rehearsal": True,
+        }
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert _world_file("", opened) == folder / "b.toml"
+        assert _world_file("worlds/a.toml", opened) == folder / "a.toml"
+        for given in (opened.model_copy(update={"world_digest": "1" * 64}), None):
+            with pytest.raises(UsageError) as refusal:
+                _world_file("", given)
+            assert refusal.value.code == "WORLD_FILE"
 
 
 # --- a release with the command line alone -----------------------------------------------------

@@ -1,90 +1,31 @@
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from edit_helpers import (
+    WHEN,
+    contents,
+    make_tools,
+    make_tree,
+    patchlevel,
+    put,
+    readme,
+    refused,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relkit.adapters import edit_topics
-from relkit.adapters.edit_next import replace_next
+from relkit.adapters.edit_next import odd_line, replace_next
 from relkit.adapters.edit_numbers import HEADER, README, header_version
 from relkit.adapters.edit_tools import run
-from relkit.adapters.editors import EDITORS, Tools, blurb_for
-from relkit.adapters.git import GitRepository, Identity, SigningKey, make_bare
-from relkit.building.source import blurb_command
-from relkit.errors import CheckError, UsageError, WorldError
+from relkit.adapters.editors import EDITORS, Tools
 from relkit.release import LEVELS, Version
-
-WHEN = datetime(2026, 5, 5, 10, 0, tzinfo=UTC)
-INSTALLED = Path(sys.prefix) / "share" / "relkit"
-CPYTHON = os.environ.get("RELKIT_CPYTHON", "")
-LEVEL_NAMES = {"a": "ALPHA", "b": "BETA", "rc": "GAMMA", "final": "FINAL"}
-PATCHLEVEL = """\
-/* Python version identification. */
-
-#define PY_RELEASE_LEVEL_ALPHA  0xA
-#define PY_RELEASE_LEVEL_BETA   0xB
-#define PY_RELEASE_LEVEL_GAMMA  0xC     /* For release candidates */
-#define PY_RELEASE_LEVEL_FINAL  0xF
-
-/* Version parsed out into numeric values */
-/*--start constants--*/
-#define PY_MAJOR_VERSION        3
-#define PY_MINOR_VERSION        {minor}
-#define PY_MICRO_VERSION        {micro}
-#define PY_RELEASE_LEVEL        PY_RELEASE_LEVEL_{level}
-#define PY_RELEASE_SERIAL       {serial}
-
-/* Version as a string */
-#define PY_VERSION              "{text}"
-/*--end constants--*/
-
-#define PY_VERSION_HEX ((PY_MAJOR_VERSION << 24))
-"""
-
-
-def patchlevel(version: Version, after: str = "") -> str:
-    return PATCHLEVEL.format(
-        minor=version.minor,
-        micro=version.micro,
-        level=LEVEL_NAMES[version.level],
-        serial=version.serial,
-        text=f"{version}{after}",
-    )
-
-
-def readme(version: Version) -> str:
-    title = f"This is Python version {version.spelled}"
-    return f"{title}\n{'=' * len(title)}\n\nCopyright.\n"
-
-
-def put(tree: Path, **files: str) -> None:
-    for name, text in files.items():
-        path = tree / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode())
-
-
-def contents(tree: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(tree).as_posix(): path.read_bytes()
-        for path in tree.rglob("*")
-        if path.is_file() and ".git" not in path.parts
-    }
-
-
-def make_tree(tree: Path, version: str, after: str = "+") -> Path:
-    at = Version.parse(version)
-    put(tree, **{HEADER: patchlevel(at, after), README: readme(at)})
-    return tree
 
 
 @pytest.fixture
@@ -94,25 +35,12 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Tools:
-    return Tools(
-        python=sys.executable,
-        blurb=("false",),
-        docs_environments=tmp_path / "docs",
-        logs=tmp_path / "logs",
-    )
+    return make_tools(tmp_path)
 
 
 @pytest.fixture
 def edit(tree: Path, tools: Tools) -> Callable[[str, str], None]:
     return lambda name, version: EDITORS[name](tree, version, WHEN, tools)
-
-
-def refused(code: str, action: Callable[[], object]) -> str:
-    with pytest.raises((CheckError, UsageError, WorldError)) as caught:
-        action()
-    assert caught.value.code == code
-    assert caught.value.remedy
-    return str(caught.value)
 
 
 # --- version numbers --------------------------------------------------------------------------
@@ -181,6 +109,7 @@ BROKEN = {
     "doubled": (HEADER, "#define PY_MICRO_VERSION        0", "#define PY_MICRO_VERSION 0\n" * 2,
                 "EDIT_PATCHLEVEL", f"{HEADER}:13"),
     "crlf": (HEADER, "constants--*/\n", "constants--*/\r\n", "EDIT_LINE_ENDS", f"{HEADER}:9"),
+    "no-markers": (HEADER, "constants--*/", "*/", "EDIT_PATCHLEVEL", HEADER),
     "no-title": (README, "This is Python version", "What is Python", "EDIT_README", f"{README}:1"),
     "short-line": (README, "==\n", "=\n", "EDIT_README", f"{README}:2"),
     "latin-1": (README, "Copyright.", "\udce9", "EDIT_ENCODING", f"{README}:4"),
@@ -223,6 +152,43 @@ def test_after_a_release_only_the_text_is_marked(
     refused("EDIT_VERSION_ORDER", lambda: edit("post-version", version))
 
 
+@pytest.mark.parametrize(
+    ("before", "version"),
+    [
+        *(("3.15.0rc1", "3.15.0rc2"), ("3.15.0rc2", "3.15.0"), ("3.15.0", "3.15.1")),
+        *(("3.14.4", "3.14.5rc1"), ("3.14.5rc1", "3.14.5"), ("3.10.17", "3.10.18")),
+    ],
+)
+@pytest.mark.parametrize("after", ["", "+", "+dev"])
+def test_the_title_may_say_that_the_tree_is_later_than_a_release(
+    tree: Path, edit: Callable[[str, str], None], before: str, version: str, after: str
+) -> None:
+    make_tree(tree, before, after)
+    title = f"This is Python version {Version.parse(before).spelled}{after}"
+    put(tree, **{README: f"{title}\n{'=' * len(title)}\n\nCopyright.\n"})
+    edit("version-numbers", version)
+    new = Version.parse(version)
+    assert contents(tree) == {HEADER: patchlevel(new).encode(), README: readme(new).encode()}
+
+
+def test_a_line_longer_than_the_title_is_put_right(
+    tree: Path, edit: Callable[[str, str], None]
+) -> None:
+    put(tree, **{README: readme(Version.parse("3.13.0a5")).replace("=\n", "===\n")})
+    edit("version-numbers", "3.13.0a6")
+    assert (tree / README).read_text() == readme(Version.parse("3.13.0a6"))
+
+
+@pytest.mark.parametrize("path", [HEADER, README])
+def test_a_tree_without_a_file_is_refused_with_its_name(
+    tree: Path, edit: Callable[[str, str], None], path: str
+) -> None:
+    (tree / path).unlink()
+    before = contents(tree)
+    assert path in refused("EDIT_MISSING", lambda: edit("version-numbers", "3.13.0a6"))
+    assert contents(tree) == before
+
+
 # --- next -------------------------------------------------------------------------------------
 
 DIRECTIVES = ["versionadded", "versionchanged", "versionremoved", "deprecated", "soft-deprecated"]
@@ -254,10 +220,33 @@ def test_only_the_first_version_of_a_deprecation_is_replaced() -> None:
         "..\n   .. versionadded:: next\n",
         ".. A comment\n   .. versionadded:: next\n\n   .. versionadded:: next\n",
         "   Note::\n\n      .. versionadded:: next\n",
+        ".. |when| replace:: next\n",
+        ".. code::\n\n   .. versionadded:: NEXT\n",
+        "NEXT and Next are only words, as is versionadded:: next\n",
+        ".. versionadded:: 3.14\n   next is a keyword\n",
+        ".. versionchanged::\n   3.14\n",
     ],
 )
 def test_next_stays_in_text_samples_and_comments(text: str) -> None:
     assert replace_next(text, "3.15") == text
+    assert odd_line(text) == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(".. versionadded:: Next", ".. versionchanged:: NEXT", "   .. deprecated:: next."),
+        *(".. versionadded:: next:", ".. VersionAdded:: next", ".. versionadded::next"),
+        *(".. deprecated-removed:: |next| 3.17", ".. versionadded::\n   next"),
+    ],
+)
+def test_a_directive_that_nearly_says_next_is_refused_by_line(
+    tree: Path, edit: Callable[[str, str], None], line: str
+) -> None:
+    put(tree, **{"Doc/a.rst": ".. versionadded:: next\n", "Doc/b.rst": f"Text\n\n{line}\n"})
+    before = contents(tree)
+    assert "Doc/b.rst:3: " in refused("EDIT_NEXT", lambda: edit("next-versions", "3.13.0a6"))
+    assert contents(tree) == before
 
 
 @pytest.mark.parametrize(
@@ -316,110 +305,6 @@ def test_a_document_in_another_encoding_is_refused_by_line_and_none_is_changed(
     message = refused("EDIT_ENCODING", lambda: edit("next-versions", "3.13.0a6"))
     assert "Doc/b.rst:2: " in message
     assert contents(tree) == before
-
-
-# --- news -------------------------------------------------------------------------------------
-
-
-def news_tree(tree: Path, *names: str) -> None:
-    """Make what blurb takes for CPython's tree, with an entry for each name."""
-    marks = dict.fromkeys(("Include/Python.h", "Python/ceval.c"), "x\n")
-    put(tree, LICENSE="A. HISTORY OF THE SOFTWARE\n", **marks)
-    put(tree, **{"Misc/NEWS.d/next/Library/README.rst": "Put entries here.\n"})
-    for name in names:
-        path = f"Misc/NEWS.d/next/Library/{name}.rst"
-        put(tree, **{path: f"Mend {name}.\n"})
-    git = ("git", "-C", str(tree), "-c", "user.name=x", "-c", "user.email=x@y")
-    subprocess.run([*git, "init", "--quiet"], check=True)
-    subprocess.run([*git, "add", "--all"], check=True)
-    subprocess.run([*git, "commit", "--quiet", "-m", "x"], check=True)
-
-
-@pytest.fixture(params=["1.1.0", "2.3.0"])
-def blurb(request: pytest.FixtureRequest, tools: Tools) -> Tools:
-    folder = INSTALLED / f"blurb-{request.param}"
-    if not folder.is_dir():
-        pytest.skip(f"{folder.name} is not installed below {INSTALLED}: make env")
-    command = blurb_command(folder)
-    return Tools(sys.executable, command, tools.docs_environments, tools.logs)
-
-
-def test_the_news_are_merged_and_dated_with_the_release(tree: Path, blurb: Tools) -> None:
-    news_tree(
-        tree,
-        "2026-04-01-10-00-00.gh-issue-100001.abcdef",
-        "2026-04-02-10-00-00.gh-issue-100001.fedcba",
-    )
-    EDITORS["news"](tree, "3.13.0a6", WHEN, blurb)
-    assert (tree / "Misc/NEWS.d/3.13.0a6.rst").read_text() == (
-        ".. date: 2026-04-02-10-00-00\n.. gh-issue: 100001\n.. nonce: fedcba\n"
-        ".. release date: 2026-05-05\n.. section: Library\n\n"
-        "Mend 2026-04-02-10-00-00.gh-issue-100001.fedcba.\n\n..\n\n"
-        ".. date: 2026-04-01-10-00-00\n.. gh-issue: 100001\n.. nonce: abcdef\n"
-        ".. section: Library\n\n"
-        "Mend 2026-04-01-10-00-00.gh-issue-100001.abcdef.\n"
-    )
-    assert [path.name for path in (tree / "Misc/NEWS.d/next").rglob("*.rst")] == ["README.rst"]
-
-
-def test_a_release_without_news_says_so_with_the_date_of_the_release(
-    tree: Path, blurb: Tools
-) -> None:
-    news_tree(tree)
-    EDITORS["news"](tree, "3.13.0a6", WHEN, blurb)
-    text = (tree / "Misc/NEWS.d/3.13.0a6.rst").read_text()
-    assert ".. date: 2026-05-05\n" in text
-    assert ".. release date: 2026-05-05\n" in text
-    assert f"{datetime.now(UTC):%Y-%m-%d}" not in text
-
-
-def test_a_bad_entry_is_refused_with_its_file(tree: Path, blurb: Tools) -> None:
-    news_tree(tree, "2026-04-01-10-00-00.gh-issue-100001.abcdef")
-    name = "2026-04-02-10-00-00.gh-issue-2.bad"
-    put(tree, **{f"Misc/NEWS.d/next/Library/{name}.rst": ".. gh-issue: 2\n\n"})
-    message = refused("EDIT_NEWS", lambda: EDITORS["news"](tree, "3.13.0a6", WHEN, blurb))
-    assert name in message
-
-
-def test_blurb_does_not_edit_another_tree_further_up(tree: Path, blurb: Tools) -> None:
-    news_tree(tree, "2026-04-01-10-00-00.gh-issue-100001.abcdef")
-    before = contents(tree)
-    inner = make_tree(tree / "Tools" / "inner", "3.13.0a5")
-    put(inner, **{"Misc/NEWS.d/next/README.rst": ""})
-    refused("EDIT_MISSING", lambda: EDITORS["news"](inner, "3.13.0a6", WHEN, blurb))
-    shutil.rmtree(inner)
-    assert contents(tree) == before
-
-
-def test_news_that_were_released_are_not_released_again(tree: Path, tools: Tools) -> None:
-    put(tree, **{"Misc/NEWS.d/3.13.0a6.rst": "x"})
-    refused("EDIT_NEWS_EXISTS", lambda: EDITORS["news"](tree, "3.13.0a6", WHEN, tools))
-
-
-def test_a_blurb_that_writes_no_date_is_noticed(tree: Path, tools: Tools) -> None:
-    script = "open('Misc/NEWS.d/3.13.0a6.rst', 'w').write('.. date: x\\n\\ny\\n')"
-    news_tree(tree)
-    strange = Tools(
-        sys.executable, (sys.executable, "-c", script), tools.docs_environments, tools.logs
-    )
-    refused("EDIT_NEWS_DATE", lambda: EDITORS["news"](tree, "3.13.0a6", WHEN, strange))
-
-
-def test_the_tree_cannot_bring_its_own_modules_to_blurb(tree: Path, blurb: Tools) -> None:
-    news_tree(tree, "2026-04-01-10-00-00.gh-issue-100001.abcdef")
-    canary = tree / "canary"
-    for module in ("textwrap", "blurb", "sitecustomize", "argparse"):
-        put(tree, **{f"{module}.py": f"open({str(canary)!r}, 'w')\nraise SystemExit(0)\n"})
-    EDITORS["news"](tree, "3.13.0a6", WHEN, blurb)
-    assert not canary.exists()
-
-
-@pytest.mark.parametrize(
-    ("version", "blurb_version"),
-    [("3.12.1", "1.1.0"), ("3.13.0a6", "1.1.0"), ("3.15.0a1", "2.3.0")],
-)
-def test_each_tree_gets_the_blurb_it_needs(version: str, blurb_version: str) -> None:
-    assert blurb_for(version) == blurb_version
 
 
 # --- topics -----------------------------------------------------------------------------------
@@ -538,75 +423,3 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path, tools: Tools) -> Non
     where = {"folder": tmp_path, "log": "x", "code": "X"}
     message = refused("TOOL_MISSING", lambda: run(tools, ["no-such-tool"], seconds=1, **where))  # type: ignore[arg-type] # plain words
     assert "no-such-tool" in message
-
-
-# --- real history -----------------------------------------------------------------------------
-
-PARENT = "f6e7a6ce651b43c6e060608a4bb20685f39e9eaa"
-ALPHA_5 = "076d169ebbe59f7035eaa28d33d517bcb375f342"
-ALPHA_5_TREE = "0d38f6da1f75f55fbf7ea0f79401e6c88ba5325b"
-ALPHA_5_TIME = datetime(2024, 3, 12, 18, 35, 4, tzinfo=timezone(timedelta(hours=1)))
-WRITES = {
-    "news": ("Misc/NEWS.d/*",),
-    "pydoc-topics": ("Lib/pydoc_data/*.py",),
-    "version-numbers": (HEADER, README),
-    "next-versions": ("Doc/*.rst",),
-}
-
-
-@pytest.fixture
-def cpython(tmp_path: Path, tools: Tools) -> GitRepository:
-    if not CPYTHON:
-        pytest.skip("RELKIT_CPYTHON names no repository with CPython's history")
-    if not (INSTALLED / "blurb-1.1.0").is_dir():
-        pytest.skip("blurb 1.1.0 is not installed: make env")
-    upstream = tmp_path / "upstream.git"
-    make_bare(Path(CPYTHON), "main", upstream)
-    docs = Path(os.environ.get("RELKIT_DOCS_ENVIRONMENTS", tmp_path / "docs"))
-    repository = GitRepository(
-        tmp_path / "clone" / "3.13.0a5",
-        {"upstream": str(upstream), "fork": str(upstream)},
-        Identity("Thomas Wouters", "thomas@python.org"),
-        SigningKey(tmp_path, "0" * 40),
-        Tools(sys.executable, blurb_command(INSTALLED / "blurb-1.1.0"), docs, tools.logs),
-    )
-    repository.make_clone(branch="main", commit=PARENT)
-    return repository
-
-
-def edited_by(repository: GitRepository, *editors: str) -> str:
-    base = PARENT
-    for editor in editors:
-        writes = WRITES[editor]
-        repository.edit(
-            editor=editor, base=base, writes=writes, version="3.13.0a5", time=ALPHA_5_TIME
-        )
-        made = repository.edited(editor=editor, base=base)
-        assert made is not None
-        base = made.commit
-    return base
-
-
-@pytest.mark.slow
-def test_the_release_commit_of_an_official_alpha_differs_in_its_topics_only(
-    cpython: GitRepository,
-) -> None:
-    made = edited_by(cpython, "news", "version-numbers", "next-versions")
-    paths = [change.path for change in cpython.changes(base=ALPHA_5, commit=made)]
-    assert paths == ["Lib/pydoc_data/topics.py"]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not os.environ.get("RELKIT_DOCS_ENVIRONMENTS") or not shutil.which("make"),
-    reason="RELKIT_DOCS_ENVIRONMENTS names no folder to install Sphinx into (takes minutes)",
-)
-def test_the_tree_of_an_official_alpha_is_made_again(cpython: GitRepository) -> None:
-    made = edited_by(cpython, "news", "pydoc-topics", "version-numbers", "next-versions")
-    cpython.commit(
-        branch="main", parent=PARENT, tree_of=made, message="Python 3.13.0a5", time=ALPHA_5_TIME
-    )
-    state = cpython.clone_state()
-    assert state is not None
-    assert not state.dirty
-    assert cpython.changes(base=ALPHA_5, commit=state.head) == ()

@@ -312,3 +312,28 @@ def test_killed_at_any_system_call_the_next_run_ends_the_same(
     assert world.where() == (None, STORED)
     left_over = [path.name for path in tmp_path.glob("*/**/.part-*")]
     assert left_over == []
+
+
+def test_docs_go_into_a_folder_of_their_own_with_the_same_modes(world: World) -> None:
+    folder, old = "ftp/python/doc/3.15.0rc1", os.umask(0o077)
+    try:
+        world.server.stage(folder=folder, name=FILE, sha256=SHA)
+        world.server.place(folder=folder, name=FILE, sha256=SHA)
+    finally:
+        os.umask(old)
+    assert world.server.placed(folder=folder, name=FILE) == STORED
+    assert world.where() == (None, None)
+    public = world.public.parents[3]
+    for above in ("ftp", "ftp/python", "ftp/python/doc", folder):
+        assert stat.S_IMODE((public / above).stat().st_mode) == 0o755
+
+
+def test_nothing_is_placed_by_way_of_the_link_to_the_current_docs(world: World) -> None:
+    docs = world.public.parents[1] / "doc"
+    (docs / "3.15.0").mkdir(parents=True)
+    (docs / "current").symlink_to("3.15.0")
+    folder = "ftp/python/doc/current"
+    world.server.stage(folder=folder, name=FILE, sha256=SHA)
+    place = partial(world.server.place, folder=folder, name=FILE, sha256=SHA)
+    assert code(place) == "NOT_A_FILE"
+    assert list((docs / "3.15.0").iterdir()) == []

@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
+from git_helpers import ENVIRONMENT, WHEN, commit_file, git, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,51 +31,13 @@ from relkit.adapters.git import (
 )
 from relkit.adapters.git_names import check_name, check_path, check_ref, check_url
 from relkit.adapters.gpg_home import GpgHome, make_throwaway_key
-from relkit.errors import CheckError, ReleaseError, UsageError, WorldError
+from relkit.errors import CheckError, UsageError, WorldError
 from relkit.values import Change, RefUpdate, Remote
 
-WHEN = datetime(2026, 5, 5, 10, 0, tzinfo=UTC)
 MAIN, TAG, FORK = "refs/heads/main", "refs/tags/v3.15.0a1", "refs/heads/release-3.15.0a1"
 NOBODY = "f" * 40
 SOURCE = "a source; with a strange name"
 CPYTHON = os.environ.get("RELKIT_CPYTHON", "")
-ENVIRONMENT = {
-    "PATH": os.environ["PATH"],
-    "HOME": "/nonexistent",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    **{f"GIT_{who}_NAME": "Dev" for who in ("AUTHOR", "COMMITTER")},
-    **{f"GIT_{who}_EMAIL": "dev@example.org" for who in ("AUTHOR", "COMMITTER")},
-    **{f"GIT_{who}_DATE": "@1770000000 +0000" for who in ("AUTHOR", "COMMITTER")},
-}
-
-
-def git(folder: Path, *arguments: str, **environment: str) -> str:
-    """Run git as somebody else would."""
-    return subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={**ENVIRONMENT, **environment},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.rstrip("\n")
-
-
-def commit_file(folder: Path, name: str, text: str) -> str:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    git(folder, "add", "--force", name)
-    git(folder, "commit", "--quiet", "-m", f"Add {name}")
-    return git(folder, "rev-parse", "HEAD")
-
-
-def refused(code: str, action: Callable[[], object]) -> str:
-    with pytest.raises(ReleaseError) as caught:
-        action()
-    assert caught.value.code == code
-    assert caught.value.remedy
-    return str(caught.value)
 
 
 @pytest.fixture(scope="session")

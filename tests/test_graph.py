@@ -7,7 +7,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from itertools import combinations, pairwise
-from typing import get_args
+from types import FunctionType
+from typing import cast, get_args
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -17,16 +18,32 @@ from hypothesis import strategies as st
 from relkit.graph import as_text, draw, edges
 from relkit.graph.cards import LOOKS, letter_width
 from relkit.graph.layout import CARD_WIDTH, HEADING, Line, full_width, lay_out
+from relkit.graph.overview import FLOWS
+from relkit.graph.traits import (
+    FOREIGN,
+    HANDS_ON,
+    KEY,
+    MANUAL,
+    NO_WAY_BACK,
+    OWN,
+    RISKS,
+    ZONES,
+    calls,
+    hands_on,
+    risks_of,
+    zone_of,
+)
 from relkit.graph.wires import Point, wires
 from relkit.history import Status
+from relkit.kinds import Kind
 from relkit.plan import Plan
 from relkit.ports import World
-from relkit.release import RELEASES, Kind, Release
-from relkit.step import Results, needed, step, steps_of
+from relkit.release import Release
+from relkit.step import STEPS, Results, needed, step, steps_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 HEIGHT = 80
-KINDS = sorted(RELEASES)
+KINDS = sorted(Kind)
 NAMES = [one.name for one in steps_of(Kind.ALPHA)]
 MIXED: dict[str, Status] = {name: get_args(Status)[number % 6] for number, name in enumerate(NAMES)}
 
@@ -44,9 +61,16 @@ def cards(root: ET.Element) -> dict[str, ET.Element]:
     found = {}
     for group in root.iter(f"{SVG}g"):
         title = group.find(f"{SVG}title")
-        if title is not None and title.text:
-            found[title.text.split()[1].rstrip(":")] = group
+        if title is not None and "; where: " in (title.text or ""):
+            found[(title.text or "").split()[1].rstrip(":")] = group
     return found
+
+
+def chips(root: ET.Element) -> list[ET.Element]:
+    """Return the groups that stand for steps in the overview."""
+    found = [(one, one.find(f"{SVG}title")) for one in root.iter(f"{SVG}g")]
+    titles = [(one, title.text or "") for one, title in found if title is not None]
+    return [one for one, title in titles if title[0].isdigit() and "; where: " not in title]
 
 
 # --- the picture ------------------------------------------------------------------------------
@@ -83,7 +107,8 @@ def test_edges_say_the_same_as_the_steps(kind: Kind) -> None:
 def test_every_phase_has_a_band_with_its_progress() -> None:
     words = texts(tree(Kind.ALPHA, dict.fromkeys(NAMES[:3], "complete")))
     phases = dict.fromkeys(one.phase for one in steps_of(Kind.ALPHA))
-    assert next(word for word in words if word.startswith(tuple(phases))) == "Prepare3 of 7"
+    many = [one.phase for one in steps_of(Kind.ALPHA)].count("Prepare")
+    assert f"Prepare3 of {many}" in words
     assert all(any(word.startswith(phase) for word in words) for phase in phases)
 
 
@@ -113,6 +138,7 @@ def test_who_answers_is_named_where_it_is_not_the_release_manager() -> None:
     drawn = cards(tree(Kind.ALPHA, {}))
     for one in steps_of(Kind.ALPHA):
         named = [word for word in texts(drawn[one.name]) if word.startswith("by ")]
+        assert one.actor != "release-manager" or one.actor not in texts(drawn[one.name])
         assert named == ([] if one.actor == "release-manager" else [f"by {one.actor}"])
 
 
@@ -212,6 +238,126 @@ def test_it_is_the_same_in_every_process() -> None:
     assert len(made) == 1
 
 
+# --- what a release is ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_overview_has_a_chip_for_each_step_in_the_lane_of_its_zone(kind: Kind) -> None:
+    steps = steps_of(kind)
+    found = chips(tree(kind, {}))
+    assert sorted(int(texts(chip)[0]) for chip in found) == [n + 1 for n in range(len(steps))]
+    heights: dict[str, set[str]] = {}
+    for chip in found:
+        number = int(texts(chip)[0])
+        _, _, y = chip.attrib["transform"].rstrip(")").rpartition(" ")
+        heights.setdefault(zone_of(steps[number - 1]).name, set()).add(y)
+    assert all(len(one) == 1 for one in heights.values()), "a zone is one lane"
+    assert len(set().union(*heights.values())) == len(heights), "and each its own"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_zone_is_named_with_its_machines_and_who_answers_there(kind: Kind) -> None:
+    words = " ".join(texts(tree(kind, {})))
+    for one in steps_of(kind):
+        assert zone_of(one).name in words
+        assert one.where in words
+        assert one.actor == "release-manager" or one.actor in words
+
+
+def test_what_crosses_a_boundary_of_trust_is_named() -> None:
+    words = [one.text for one in tree(Kind.ALPHA, {}).findall(f"{SVG}text")]
+    for flow in FLOWS:
+        if {one.name for one in steps_of(Kind.ALPHA)} & set(flow.steps):
+            assert words.count(flow.words) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_two_words_of_the_overview_lie_on_each_other(kind: Kind) -> None:
+    root = tree(kind, {})
+    known = {flow.words for flow in FLOWS}
+    spans = []
+    for one in root.findall(f"{SVG}text"):
+        if one.text in known:
+            half = 10 * sum(map(letter_width, one.text)) / 2
+            x = float(one.attrib["x"])
+            spans.append((one.attrib["y"], x - half, x + half))
+            assert 0 < x - half < x + half < int(root.attrib["width"])
+    for (y, left, right), (other, low, high) in combinations(spans, 2):
+        assert y != other or right <= low or high <= left
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_overview_shows_the_state_of_each_step(kind: Kind) -> None:
+    names = [one.name for one in steps_of(kind)]
+    mixed: dict[str, Status] = {name: get_args(Status)[n % 6] for n, name in enumerate(names)}
+    for chip in chips(tree(kind, mixed)):
+        state = mixed[names[int(texts(chip)[0]) - 1]]
+        assert LOOKS[state].sign in {one.get("d") for one in chip.iter(f"{SVG}path")}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sources_of_risk_are_marked_on_the_card_and_in_the_overview(kind: Kind) -> None:
+    root = tree(kind, {})
+    drawn, steps = cards(root), steps_of(kind)
+    for chip in chips(root):
+        one = steps[int(texts(chip)[0]) - 1]
+        for shown in (chip, drawn[one.name]):
+            paths = {path.get("d") for path in shown.iter(f"{SVG}path")}
+            assert [risk for risk in RISKS if risk.sign in paths] == list(risks_of(one))
+
+
+def test_the_legend_explains_each_risk() -> None:
+    words = texts(tree(Kind.ALPHA, {}))
+    assert all(f"{risk.name}: {risk.meaning}" in words for risk in RISKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "risk"),
+    [
+        ("tag-release", KEY),
+        ("sign-artifacts", KEY),
+        ("collect-windows", FOREIGN),
+        ("make-clone", FOREIGN),
+        ("confirm-announcements", MANUAL),
+        ("push-upstream", NO_WAY_BACK),
+        ("place-files", NO_WAY_BACK),
+    ],
+)
+def test_risks_are_read_from_what_a_step_does(name: str, risk: object) -> None:
+    assert risk in risks_of(STEPS[name])
+
+
+def test_a_new_step_is_marked_by_its_code_alone(toy_steps: None) -> None:
+    del toy_steps
+
+    @step(phase="Show", where="here", irreversible=True)
+    def seal_it(_release: Release, world: World, _results: Results) -> Plan:
+        """Seal it."""
+        yield from ()
+        for name in ("a", "b"):
+            world.signers.sign(scheme="sigstore", name=name, sha256="")
+
+    assert risks_of(seal_it) == (NO_WAY_BACK, KEY)
+    assert calls(cast("FunctionType", seal_it.planner)) == {"signers.sign"}
+
+
+def test_what_the_picture_says_of_steps_is_said_of_steps_that_exist() -> None:
+    named = {*HANDS_ON, *(name for flow in FLOWS for name in flow.steps)}
+    assert named - set(STEPS) == set()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_machine_lies_in_a_known_zone(kind: Kind) -> None:
+    for one in steps_of(kind):
+        assert zone_of(one) is not ZONES[-1] or one.where == "elsewhere", one.where
+    assert OWN in {zone_of(one) for one in steps_of(kind)}
+
+
+def test_a_long_phase_goes_on_in_a_second_band() -> None:
+    words = texts(tree(Kind.BETA_1, {}))
+    assert any(word.endswith("continued") for word in words)
+
+
 # --- the text ---------------------------------------------------------------------------------
 
 
@@ -222,7 +368,14 @@ def test_the_text_has_a_line_for_each_step_with_all_that_is_drawn() -> None:
         *columns, facts = line.split(maxsplit=4)
         assert columns == [str(number), one.phase, one.name, MIXED[one.name]]
         told = dict(fact.split(": ", maxsplit=1) for fact in facts.split("; "))
-        wanted = {"where": one.where, "gate": one.gate, "after": ", ".join(after[one.name])}
+        wanted = {
+            "where": one.where,
+            "zone": zone_of(one).name,
+            "gate": one.gate,
+            "risk": ", ".join(risk.name for risk in risks_of(one)),
+            "hands on": hands_on(one),
+            "after": ", ".join(after[one.name]),
+        }
         if one.actor != "release-manager":
             wanted["by"] = one.actor
         assert told == {name: value for name, value in wanted.items() if value}
@@ -274,7 +427,7 @@ def require_clear(after: Mapping[str, tuple[str, ...]], phases: Mapping[str, str
             x, y = placed[name]
             assert line.top + HEADING - 1 <= y
             assert y + HEIGHT <= line.bottom
-            assert 0 < x < full_width(lines) - CARD_WIDTH
+            assert 0 < x < full_width() - CARD_WIDTH
     drawn = wires(lines, after)
     assert list(drawn) == [(one, name) for name in after for one in after[name]]
     for (one, name), points in drawn.items():

@@ -5,13 +5,12 @@ import re
 
 import pytest
 
+from relkit.expected import SUFFIXES, folders, purged_pages, signatures
 from relkit.manifest import (
     Manifest,
     absent,
     expected,
-    expected_of,
     public_paths,
-    schemes,
     site_files,
 )
 from relkit.release import Release
@@ -19,7 +18,9 @@ from relkit.values import Artifact, Companion
 
 ALPHA = Release.parse("3.15.0a1", "", "2026-05-05")
 OLDER = Release.parse("3.13.0a6", "", "2024-04-09")
-RELEASES = [OLDER, Release.parse("3.14.0a1", "", "2024-10-15"), ALPHA]
+BUGFIX = Release.parse("3.13.13", "", "2026-04-07")
+SECURITY = Release.parse("3.12.13", "", "2026-03-03")
+RELEASES = [OLDER, Release.parse("3.14.0a1", "", "2024-10-15"), ALPHA, BUGFIX, SECURITY]
 
 
 def subject(name: str, number: int) -> Artifact:
@@ -29,7 +30,7 @@ def subject(name: str, number: int) -> Artifact:
 def manifest_of(release: Release) -> Manifest:
     """Return the manifest of a release of which every file is signed as it should be."""
     subjects = tuple(subject(one.name, n) for n, one in enumerate(expected(release)))
-    suffixes = {"sigstore": ".sigstore", "gpg": ".asc"}
+    by_name = {one.name: one for one in subjects}
     return Manifest(
         version=str(release.version),
         commit="c" * 40,
@@ -42,64 +43,24 @@ def manifest_of(release: Release) -> Manifest:
         companions=tuple(
             Companion(
                 scheme="gpg" if scheme == "gpg" else "sigstore",
-                file=Artifact(name=one.name + suffixes[scheme], size=9, sha256="a" * 64),
-                subject=one,
+                file=Artifact(name=name + SUFFIXES[scheme], size=9, sha256="a" * 64),
+                subject=by_name[name],
                 identity="rm@example.org",
             )
-            for one in subjects
-            for scheme in schemes(release)
+            for name, scheme in signatures(release)
         ),
         absent=absent(release),
     )
 
 
-def test_the_expected_set_of_an_alpha_is_closed_and_exact() -> None:
-    assert [one.name for one in expected(ALPHA)] == [
-        "Python-3.15.0a1.tgz",
-        "Python-3.15.0a1.tar.xz",
-        "python-3.15.0a1-amd64.exe",
-        "python-3.15.0a1.exe",
-        "python-3.15.0a1-arm64.exe",
-        "python-3.15.0a1-embed-amd64.zip",
-        "python-3.15.0a1-embed-win32.zip",
-        "python-3.15.0a1-embed-arm64.zip",
-        "python-3.15.0a1-macos11.pkg",
-        "python-3.15.0a1-aarch64-linux-android.tar.gz",
-        "python-3.15.0a1-x86_64-linux-android.tar.gz",
-        "python-3.15.0a1-iOS-XCframework.tar.gz",
-    ]
-
-
 @pytest.mark.parametrize("release", RELEASES, ids=lambda one: str(one.version))
-def test_every_file_is_named_once_and_delivered_by_one_build(release: Release) -> None:
-    names = [one.name for one in expected(release)]
-    assert len({name.lower() for name in names}) == len(names)
-    builds = ("source", *release.platforms)
-    assert [one for build in builds for one in expected_of(release, build)] == list(
-        expected(release)
-    )
-    assert all(expected_of(release, build) for build in builds)
-    assert expected_of(release, "solaris") == ()
-    assert all(str(release.version) in name for name in names)
-
-
-def test_before_3_14_there_are_gpg_signatures_and_no_mobile_platforms() -> None:
-    assert schemes(OLDER) == ("sigstore", "gpg")
-    assert schemes(ALPHA) == ("sigstore",)
-    assert len(expected(OLDER)) == 9
-    assert set(absent(OLDER)) == {"sbom"}
-    assert set(absent(ALPHA)) == {"sbom", "gpg"}
-    assert all(absent(ALPHA).values()), "what is absent says why"
-
-
-@pytest.mark.parametrize("release", RELEASES, ids=lambda one: str(one.version))
-def test_each_subject_has_one_row_on_the_site_that_says_what_the_manifest_says(
+def test_each_file_for_readers_has_one_row_that_says_what_the_manifest_says(
     release: Release,
 ) -> None:
     manifest = manifest_of(release)
     rows = {row.url.rpartition("/")[2]: row for row in site_files(release, manifest)}
-    assert set(rows) == {one.name for one in manifest.subjects}
-    for one in manifest.subjects:
+    assert set(rows) == {one.name for one in expected(release) if one.system}
+    for one in [one for one in manifest.subjects if one.name in rows]:
         row = rows[one.name]
         assert (row.sha256_sum, row.filesize) == (one.sha256, one.size)
         assert row.url == f"https://www.python.org/{release.folder}/{one.name}"
@@ -122,6 +83,13 @@ def test_each_system_has_at_most_one_button() -> None:
     assert sorted(buttons) == ["macos", "source", "windows"]
 
 
+def test_a_platform_that_is_missing_by_waiver_has_no_rows() -> None:
+    manifest = manifest_of(BUGFIX)
+    without = tuple(one for one in manifest.subjects if not one.name.endswith(".pkg"))
+    rows = site_files(BUGFIX, manifest.model_copy(update={"subjects": without}))
+    assert {row.os for row in rows} == {"source", "windows"}
+
+
 def test_a_row_names_only_signatures_that_were_made() -> None:
     manifest = manifest_of(OLDER).model_copy(update={"companions": ()})
     for row in site_files(OLDER, manifest):
@@ -132,8 +100,9 @@ def test_what_is_published_is_subjects_and_companions_in_order_of_name() -> None
     manifest = manifest_of(OLDER)
     names = [one.name for one in manifest.files]
     assert names == sorted(names)
-    assert len(names) == 3 * len(expected(OLDER))
-    for one in manifest.subjects:
+    assert len(names) == len(expected(OLDER)) + len(signatures(OLDER))
+    signed = {name for name, _ in signatures(OLDER)}
+    for one in [one for one in manifest.subjects if one.name in signed]:
         found = manifest.companions_of(one)
         assert {companion.scheme for companion in found} == {"sigstore", "gpg"}
         assert {companion.subject for companion in found} == {one}
@@ -145,16 +114,27 @@ def test_a_companion_of_other_bytes_is_no_companion() -> None:
     assert manifest.companions_of(other) == ()
 
 
-def test_the_public_paths_are_every_file_the_folder_and_the_pages() -> None:
-    manifest = manifest_of(ALPHA)
-    paths = public_paths(ALPHA, manifest)
-    assert len(paths) == len(manifest.files) + 3
-    assert "/ftp/python/3.15.0/Python-3.15.0a1.tar.xz.sigstore" in paths
-    assert paths[-3:] == (
-        "/ftp/python/3.15.0/",
-        "/downloads/release/python-3150a1/",
-        "/downloads/",
-    )
+@pytest.mark.parametrize("release", RELEASES, ids=lambda one: str(one.version))
+def test_the_public_paths_are_every_file_every_folder_that_lists_it_and_the_pages(
+    release: Release,
+) -> None:
+    """I13, I16, I28: a purge list that was not the manifest's missed files and listings."""
+    manifest = manifest_of(release)
+    paths = public_paths(release, manifest)
+    found = folders(release)
+    files = {f"/{found[one.name]}/{one.name}" for one in manifest.files}
+    docs = {"/ftp/python/doc/", f"/{release.docs_folder}/"} if release.facts.docs else set()
+    listings = {"/ftp/python/", f"/{release.folder}/"} | docs
+    assert set(paths) == files | listings | set(purged_pages(release))
+    assert len(paths) == len(set(paths))
+
+
+def test_a_purge_reaches_signatures_docs_and_the_page() -> None:
+    paths = public_paths(SECURITY, manifest_of(SECURITY))
+    assert "/ftp/python/3.12.13/Python-3.12.13.tar.xz.sigstore" in paths
+    assert "/ftp/python/3.12.13/Python-3.12.13.tar.xz.asc" in paths
+    assert "/ftp/python/doc/3.12.13/python-3.12.13-docs-html.zip" in paths
+    assert "/downloads/release/python-31213/" in paths
 
 
 def test_a_manifest_is_written_as_it_is_read_and_refuses_what_it_does_not_know() -> None:

@@ -92,8 +92,10 @@ def test_what_is_no_version_is_refused_before_anything_is_made(
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (("3.15.0b1",), "KIND_UNKNOWN"),
-        (("3.14.2",), "KIND_UNKNOWN"),
+        (("3.15.1", "--date", "2026-05-05"), "KIND_CONFLICT"),
+        (("3.9.26", "--date", "2026-05-05"), "KIND_CONFLICT"),
+        (("3.13", "--kind", "bugfix"), "BAD_VERSION"),
+        ((VERSION, "--picks", "1234567"), "BAD_PICKS"),
         ((VERSION, "--kind", "beta"), "KIND_CONFLICT"),
         ((VERSION, "--kind", "alpha; id"), "KIND_CONFLICT"),
         ((VERSION, "--date", "2026-13-01"), "BAD_DATE"),

@@ -22,6 +22,7 @@ import requests
 from cells import Notebook, read
 from rehearsals import BIN, DATE, ROOT, STEPS, VERSION, git
 
+from relkit.expected import expected, signatures
 from relkit.history import History
 from relkit.manifest import Manifest
 from relkit.rehearsal.sigstore import LoopbackSigstore
@@ -184,7 +185,9 @@ def test_the_public_folder_holds_exactly_the_manifest(world: Path, manifest: Man
     }
     assert found == {file.name: (file.size, file.sha256) for file in manifest.files}
     assert {f"{path.stat().st_mode & 0o777:o}" for path in folder.iterdir()} == {"644"}
-    assert len(manifest.subjects) == len(manifest.companions) == 12
+    assert [one.name for one in manifest.subjects] == [one.name for one in expected(RELEASE)]
+    signed = [(one.subject.name, one.scheme) for one in manifest.companions]
+    assert signed == list(signatures(RELEASE))
     assert not [path for path in (world / "servers" / "staging").rglob("*") if path.is_file()]
 
 

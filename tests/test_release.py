@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version as Packaging
 
+from relkit.cycle import Status
 from relkit.errors import ReleaseError, UsageError
+from relkit.kinds import KINDS, RELEASES, TRANSITIONS, Kind, where
 from relkit.opening import record_folder
-from relkit.release import RELEASES, Kind, Release, Version, kind_of
+from relkit.release import Release, Version, kind_of
 
 HOSTILE = [
     "",
@@ -136,51 +138,227 @@ def test_a_version_is_spelled_as_the_readme_has_it(
     assert (version.spelled, version.base, version.series) == (spelled, base, series)
 
 
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("3.15.0a1", Kind.ALPHA),
-        ("3.15.0a9", Kind.ALPHA),
-        ("3.15.0b1", Kind.BETA_1),
-        ("3.15.0b2", Kind.BETA),
-        ("3.15.0b10", Kind.BETA),
-        ("3.15.0rc1", Kind.RC_1),
-        ("3.15.0rc2", Kind.RC),
-        ("3.15.0", Kind.FINAL),
-        ("3.15.1", Kind.BUGFIX),
-    ],
-)
-def test_the_kind_follows_from_the_version(text: str, kind: Kind) -> None:
-    assert kind_of(Version.parse(text)) == kind
+# Version and day of releases that were made or are planned, and the kind each had.
+KIND_OF = [
+    ("3.15.0a1", "2025-10-14", Kind.ALPHA),
+    ("3.15.0a8", "2026-04-07", Kind.ALPHA),
+    ("3.16.0a1", "2026-10-13", Kind.ALPHA),
+    ("3.99.0a1", "2026-10-13", Kind.ALPHA),
+    ("3.15.0b1", "2026-05-07", Kind.BETA_1),
+    ("3.15.0b2", "2026-06-02", Kind.BETA),
+    ("3.13.0b5", "2024-07-20", Kind.BETA),  # not planned: I41
+    ("3.15.0rc1", "2026-08-04", Kind.RC_1),
+    ("3.15.0rc2", "2026-09-01", Kind.RC),
+    ("3.13.0rc3", "2024-10-01", Kind.RC),  # not planned: I41
+    ("3.15.0rc4", "2026-10-15", Kind.RC),  # after the planned day of the final
+    ("3.14.5rc1", "2026-05-04", Kind.RC_1),  # of a patch release: I41
+    ("3.14.5rc2", "2026-05-06", Kind.RC),
+    ("3.15.0", "2026-10-01", Kind.FINAL),
+    ("3.15.0", "2026-09-29", Kind.FINAL),
+    ("3.13.0", "2024-10-07", Kind.FINAL),
+    ("3.14.2", "2025-12-05", Kind.BUGFIX),
+    ("3.14.10", "2027-02-02", Kind.BUGFIX),
+    ("3.12.10", "2025-04-08", Kind.BUGFIX),  # the last day of bugfixes
+    ("3.12.11", "2025-06-03", Kind.SECURITY),
+    ("3.9.25", "2025-10-31", Kind.SECURITY),  # the last day of all
+]
+
+
+@pytest.mark.parametrize(("text", "day", "kind"), KIND_OF)
+def test_the_kind_follows_from_version_and_day(text: str, day: str, kind: Kind) -> None:
+    assert Release.parse(text, "", day).kind == kind
+    assert Release.parse(text, kind, day).kind == kind
+
+
+def test_each_kind_of_release_is_one_of_the_table() -> None:
+    assert {kind for _, _, kind in KIND_OF} == RELEASES
+
+
+@given(versions, st.sampled_from(["prerelease", "bugfix", "security", "end-of-life"]))
+def test_a_version_is_of_one_kind_or_of_none(version: Version, status: Status) -> None:
+    if version.micro and version.level == "final" and status not in {"bugfix", "security"}:
+        with pytest.raises(UsageError, match="KIND_CONFLICT"):
+            kind_of(version, status)
+        return
+    if version.micro and version.level != "final":
+        return  # a patch release has no alphas and betas, and candidates only with bugfixes
+    kind = kind_of(version, status)
+    assert kind in RELEASES
+    assert KINDS[kind].stable == (version.level == "final")
+    assert kind_of(version, status, kind) == kind
 
 
 @pytest.mark.parametrize(
-    ("version", "kind", "code"),
+    ("version", "kind", "day", "code"),
     [
-        ("3.15.0a1", "beta", "KIND_CONFLICT"),
-        ("3.15.0a1", "ALPHA", "KIND_CONFLICT"),
-        ("3.15.0a1", "../alpha", "KIND_CONFLICT"),
-        ("3.15.0b1", "alpha", "KIND_CONFLICT"),
-        ("3.15.0b1", "", "KIND_UNKNOWN"),
-        ("3.15.0rc1", "rc-1", "KIND_UNKNOWN"),
-        ("3.15.0", "final", "KIND_UNKNOWN"),
-        ("3.14.2", "bugfix", "KIND_UNKNOWN"),
-        ("3.14.2a1", "alpha", "BAD_VERSION"),
+        ("3.15.0a1", "beta", "2026-05-05", "KIND_CONFLICT"),
+        ("3.15.0a1", "ALPHA", "2026-05-05", "KIND_CONFLICT"),
+        ("3.15.0a1", "../alpha", "2026-05-05", "KIND_CONFLICT"),
+        ("3.15.0b1", "alpha", "2026-05-05", "KIND_CONFLICT"),
+        ("3.15.0b2", "beta-1", "2026-05-05", "KIND_CONFLICT"),
+        ("3.15.0rc1", "rc", "2026-08-04", "KIND_CONFLICT"),
+        ("3.15.0rc2", "rc-1", "2026-09-01", "KIND_CONFLICT"),
+        ("3.14.5rc1", "bugfix", "2026-05-04", "KIND_CONFLICT"),
+        ("3.14.2", "security", "2026-05-05", "KIND_CONFLICT"),
+        ("3.12.13", "bugfix", "2026-03-03", "KIND_CONFLICT"),
+        ("3.12.10", "security", "2025-04-08", "KIND_CONFLICT"),
+        ("3.9.26", "security", "2025-11-01", "KIND_CONFLICT"),
+        ("3.9.26", "", "2026-03-03", "KIND_CONFLICT"),
+        ("3.8.21", "", "2026-03-03", "KIND_CONFLICT"),
+        ("3.15.1", "", "2026-09-01", "KIND_CONFLICT"),
+        ("3.14.2a1", "alpha", "2026-05-05", "BAD_VERSION"),
+        ("3.14.2b1", "", "2026-05-05", "BAD_VERSION"),
     ],
 )
-def test_a_kind_that_does_not_fit_or_is_not_made_is_refused(
-    version: str, kind: str, code: str
-) -> None:
+def test_a_kind_that_does_not_fit_is_refused(version: str, kind: str, day: str, code: str) -> None:
     with pytest.raises(UsageError) as refusal:
-        Release.parse(version, kind, "2026-05-05")
+        Release.parse(version, kind, day)
     assert refusal.value.code == code
     assert refusal.value.remedy
+
+
+def test_a_kind_is_no_other_one_because_a_branch_says_so() -> None:
+    """The data decides with the day of the release, not with the day it is read."""
+    assert Release.parse("3.12.10", "", "2025-04-08").kind == Kind.BUGFIX
+    assert Release.parse("3.12.10", "", "2025-04-09").kind == Kind.SECURITY
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_the_example_of_a_kind_is_of_that_kind(kind: Kind) -> None:
+    facts, day = KINDS[kind], {Kind.SECURITY: "2026-03-03"}.get(kind, "2026-05-05")
+    release = Release.parse(facts.example, kind, day)
+    assert (release.kind, release.name) == (kind, facts.example)
+
+
+@pytest.mark.parametrize("kind", sorted(TRANSITIONS))
+def test_a_transition_is_about_a_branch(kind: Kind) -> None:
+    release = Release.parse("3.13", kind, "2026-10-08")
+    assert (release.name, release.branch) == ("3.13", "3.13")
+    assert release.key == f"3.13-{kind}"
+    assert release.platforms == ()
+    assert not release.is_newest
+
+
+@pytest.mark.parametrize("kind", sorted(TRANSITIONS))
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "",
+        "3",
+        "3.13.0",
+        "3.13.1",
+        "v3.13",
+        "main",
+        "3.013",
+        "3.100",
+        "3.1\u0663",
+        "3.13\n",
+        " 3.13",
+    ],
+    ids=repr,
+)
+def test_what_is_no_branch_has_no_transition(kind: Kind, subject: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        Release.parse(subject, kind, "2026-10-08")
+    assert refusal.value.code == "BAD_VERSION"
+
+
+@pytest.mark.parametrize("given_as", NO_TEXT, ids=repr)
+def test_a_branch_given_as_a_number_is_refused(given_as: Any) -> None:  # noqa: ANN401 (wrong types)
+    """Papermill takes `-p version 3.13` for a number; 3.10 would become 3.1."""
+    with pytest.raises(UsageError) as refusal:
+        Release.parse(given_as, "begin-bugfix", "2026-10-08")
+    assert refusal.value.code == "BAD_VERSION"
+
+
+def test_a_branch_without_a_kind_is_no_release() -> None:
+    with pytest.raises(UsageError) as refusal:
+        Release.parse("3.13", "", "2026-10-08")
+    assert refusal.value.code == "BAD_VERSION"
+
+
+ONE, OTHER = "1" * 40, "2" * 40
+
+
+@pytest.mark.parametrize(
+    ("version", "day", "picks", "read"),
+    [
+        ("3.15.0rc2", "2026-09-01", "", ()),
+        ("3.15.0rc2", "2026-09-01", ONE, (ONE,)),
+        ("3.15.0rc3", "2026-09-15", f"{OTHER} {ONE}", (OTHER, ONE)),
+        ("3.15.0", "2026-10-01", f"  {ONE}\n{OTHER} ", (ONE, OTHER)),
+        ("3.14.5rc2", "2026-05-06", ONE, (ONE,)),
+    ],
+)
+def test_picks_are_full_commit_ids_in_their_order(
+    version: str, day: str, picks: str, read: tuple[str, ...]
+) -> None:
+    assert Release.parse(version, "", day, picks).picks == read
+
+
+@pytest.mark.parametrize(
+    ("version", "day", "picks"),
+    [
+        ("3.15.0rc2", "2026-09-01", "1" * 39),
+        ("3.15.0rc2", "2026-09-01", "1" * 41),
+        ("3.15.0rc2", "2026-09-01", "A" * 40),
+        ("3.15.0rc2", "2026-09-01", "main"),
+        ("3.15.0rc2", "2026-09-01", "--all"),
+        ("3.15.0rc2", "2026-09-01", f"{ONE} {ONE}"),
+        ("3.15.0rc2", "2026-09-01", f"{ONE},{OTHER}"),
+        ("3.15.0rc2", "2026-09-01", f"{ONE}..{OTHER}"),
+        ("3.15.0rc2", "2026-09-01", "\u0661" * 40),
+        ("3.15.0rc2", "2026-09-01", "x" * 10_000),
+        ("3.15.0rc2", "2026-09-01", 1),
+        ("3.15.0rc2", "2026-09-01", None),
+        ("3.15.0a1", "2026-05-05", ONE),
+        ("3.15.0b1", "2026-05-07", ONE),
+        ("3.15.0rc1", "2026-08-04", ONE),
+        ("3.14.2", "2025-12-05", ONE),
+        ("3.12.13", "2026-03-03", ONE),
+    ],
+    ids=lambda value: repr(value)[:24],
+)
+def test_picks_that_cannot_be_picked_are_refused(version: str, day: str, picks: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        Release.parse(version, "", day, picks)
+    assert refusal.value.code == "BAD_PICKS"
+    assert len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("version", "day", "newest"),
+    [
+        ("3.15.0a1", "2025-10-14", False),
+        ("3.15.0rc2", "2026-09-01", False),  # a preview is never offered first: I25
+        ("3.14.7", "2026-08-05", True),
+        ("3.13.15", "2026-08-05", False),
+        ("3.12.13", "2026-03-03", False),
+        ("3.15.0", "2026-10-01", True),
+        ("3.14.8", "2026-10-01", False),
+        ("3.14.5rc1", "2026-05-04", False),
+    ],
+)
+def test_only_a_stable_release_of_the_newest_series_is_offered_first(
+    version: str, day: str, *, newest: bool
+) -> None:
+    assert Release.parse(version, "", day).is_newest == newest
+
+
+def test_kinds_are_found_by_their_facts() -> None:
+    assert where(new_branch=True) == {Kind.BETA_1}
+    assert where(first=True) == {Kind.FINAL}
+    assert where(publishes=True, installers=False) == {Kind.SECURITY}
+    assert where(from_main=True) == {Kind.ALPHA, Kind.BETA_1}
+    assert where(stable=True) == {Kind.FINAL, Kind.BUGFIX, Kind.SECURITY}
+    assert where(docs=True) == where(stable=True) | {Kind.RC_1, Kind.RC}
+    assert where() == frozenset(KINDS)
+    assert frozenset(KINDS) == RELEASES | TRANSITIONS
 
 
 def test_an_empty_kind_is_the_one_that_the_version_implies() -> None:
     release = Release.parse("3.15.0a1", "", "2026-05-05")
     assert release == Release.parse("3.15.0a1", "alpha", "2026-05-05")
-    assert release.kind in RELEASES
 
 
 def test_a_day_is_noon_and_a_time_is_taken_as_it_is() -> None:
@@ -245,22 +423,34 @@ def test_what_a_release_is_called_follows_from_its_version() -> None:
     assert release.fork_branch == "release-3.15.0a1"
     assert release.slug == "python-3150a1"
     assert release.folder == "ftp/python/3.15.0"
+    assert (release.name, release.key) == ("3.15.0a1", "3.15.0a1")
+
+
+def test_a_candidate_shares_its_folder_and_has_docs_of_its_own() -> None:
+    release = Release.parse("3.15.0rc1", "", "2026-08-04")
+    assert release.branch == "3.15"
+    assert release.folder == "ftp/python/3.15.0"
+    assert release.docs_folder == "ftp/python/doc/3.15.0rc1"
 
 
 @pytest.mark.parametrize(
-    ("version", "gpg", "platforms"),
+    ("version", "day", "gpg", "platforms"),
     [
-        ("3.13.0a6", True, ("windows", "macos")),
-        ("3.14.0a1", False, ("windows", "macos", "android")),
-        ("3.15.0a1", False, ("windows", "macos", "android", "ios")),
+        ("3.13.0a6", "2024-04-09", True, ("windows", "macos")),
+        ("3.14.0a1", "2024-10-15", False, ("windows", "macos", "android")),
+        ("3.15.0a1", "2025-10-14", False, ("windows", "macos", "android", "ios")),
+        ("3.14.2", "2025-12-05", False, ("windows", "macos", "android")),
+        ("3.12.13", "2026-03-03", True, ()),
+        ("3.14.20", "2028-03-03", False, ()),
     ],
 )
-def test_what_is_signed_and_built_depends_on_the_series(
+def test_what_is_signed_and_built_depends_on_series_and_kind(
     version: str,
+    day: str,
     gpg: bool,  # noqa: FBT001 (a value of the table)
     platforms: tuple[str, ...],
 ) -> None:
-    release = Release.parse(version, "", "2026-05-05")
+    release = Release.parse(version, "", day)
     assert (release.uses_gpg, release.platforms) == (gpg, platforms)
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,25 @@ import nbformat
 import pytest
 
 from relkit import render
-from relkit.release import RELEASES, Kind
-from relkit.step import steps_of
+from relkit.graph import draw
+from relkit.graph.traits import MANUAL, risks_of
+from relkit.kinds import KINDS as FACTS
+from relkit.kinds import RELEASES, Kind
+from relkit.notebook import Face
+from relkit.step import needed, steps_of
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-KINDS = sorted(RELEASES)
+KINDS = sorted(Kind)
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 
 
+@cache
+def rendered(kind: Kind) -> Any:  # noqa: ANN401 (nbformat has no types)
+    return render.notebook(kind)
+
+
 def cells(kind: Kind, sort: str = "") -> list[Any]:
-    return [one for one in render.notebook(kind).cells if not sort or one.cell_type == sort]
+    return [one for one in rendered(kind).cells if not sort or one.cell_type == sort]
 
 
 def sources(kind: Kind, suffix: str) -> dict[str, str]:
@@ -35,8 +46,23 @@ def test_the_notebook_in_the_repository_is_the_rendered_one(kind: Kind) -> None:
     assert path.read_bytes() == render.text_of(kind).encode(), "run: relkit render"
 
 
+@each_kind
+def test_the_picture_beside_it_is_that_of_the_recipe(kind: Kind) -> None:
+    path = NOTEBOOKS / "pictures" / f"{kind}.svg"
+    assert path.read_text(encoding="utf-8") == draw(kind, {}) + "\n", "run: relkit render"
+    assert f"(pictures/{kind}.svg)" in render.text_of(kind)
+
+
+@each_kind
+def test_what_is_executed_and_kept_in_a_record_refers_to_no_file(kind: Kind) -> None:
+    for one in cells(kind, "markdown"):
+        assert "![" not in one.source
+        links = re.findall(r"\]\(([^)]*)\)", one.source)
+        assert all(link.startswith("https://peps.python.org/pep-") for link in links), one.id
+
+
 def test_there_is_one_notebook_for_each_kind_and_no_other() -> None:
-    assert [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))] == KINDS
+    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == set(KINDS)
 
 
 @each_kind
@@ -83,6 +109,71 @@ def test_prose_stands_before_code(kind: Kind) -> None:
 
 
 @each_kind
+def test_a_notebook_says_before_the_first_cell_what_one_has_to_know(kind: Kind) -> None:
+    about = cells(kind)[0].source
+    for words in ("> ", "## What this is, and why", "**Who:**", "**How long:**", "**You need:**"):
+        assert words in about
+    for words in ("**No way back", "## What can go wrong", "[PEP 101]", "docs/design.md"):
+        assert words in about
+    steps = steps_of(kind)
+    assert f"**{len(steps)} steps**" in about
+    for one in steps:
+        if one.gate or one.irreversible or MANUAL in risks_of(one):
+            assert f"*{one.title}*" in about
+        assert one.actor == "release-manager" or one.actor in about
+    assert "\n\n\n" not in about
+
+
+@each_kind
+def test_a_notebook_ends_with_what_to_do_if_something_goes_wrong(kind: Kind) -> None:
+    last = cells(kind)[-1]
+    assert last.cell_type == "markdown"
+    assert last.source.startswith("## If something goes wrong\n")
+    called = re.findall(r"^run\.(\w+)\(", last.source, flags=re.MULTILINE)
+    assert {"respin", "abandon", "deviation", "hand_over"} <= set(called)
+    assert ("evidence" in called) is any(MANUAL in risks_of(one) for one in steps_of(kind))
+    assert called == [verb for verb in called if hasattr(Face, verb)]
+
+
+@each_kind
+def test_the_examples_at_the_end_are_python_with_steps_and_arguments_that_exist(
+    kind: Kind,
+) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", cells(kind)[-1].source, flags=re.DOTALL)
+    for node in [one for block in blocks for one in ast.walk(ast.parse(block))]:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            signature = inspect.signature(getattr(Face, node.func.attr))
+            given = {word.arg: ast.literal_eval(word.value) for word in node.keywords if word.arg}
+            values = [ast.literal_eval(one) for one in node.args]
+            signature.bind(None, *values, **given)
+            if node.func.attr == "respin":
+                assert values[0] in {one.name for one in steps_of(kind)}
+
+
+@each_kind
+def test_a_section_says_what_has_no_way_back_and_what_can_be_done_beside_it(kind: Kind) -> None:
+    prose, steps = sources(kind, "-prose"), steps_of(kind)
+    titles = {one.title: one for one in steps}
+    above: dict[str, set[str]] = {}
+    for one in steps:
+        before = {other.name for other in needed(one, kind)}
+        above[one.name] = before.union(*(above[name] for name in before))
+    for one in steps:
+        text = prose[one.name]
+        assert ("**No way back:**" in text) is one.irreversible
+        beside = text.partition("*Beside it:* ")[2].rstrip(".")
+        for title in filter(None, re.split(r" · | and \d+ more", beside)):
+            other = titles[title].name
+            assert one.name not in above[other]
+            assert other not in above[one.name]
+
+
+@pytest.mark.parametrize("kind", sorted(set(Kind) - RELEASES), ids=str)
+def test_a_transition_says_that_its_version_is_a_branch(kind: Kind) -> None:
+    assert "The branch" in sources(kind, "-prose")["parameters"]
+
+
+@each_kind
 def test_every_step_has_a_section_with_prose_and_what_it_needs_in_cells(kind: Kind) -> None:
     prose = sources(kind, "-prose")
     for step in steps_of(kind):
@@ -122,8 +213,11 @@ def test_the_parameters_are_tagged_and_carry_no_secret(kind: Kind) -> None:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    assert list(given) == ["version", "kind", "date", "world", "records"]
+    picks = ["picks"] if FACTS[kind].picks else []
+    assert list(given) == ["version", "kind", "date", "world", "records", *picks]
     assert given["kind"] == kind
+    assert given["version"] == FACTS[kind].example
+    assert isinstance(given["version"], str), "a branch is text, or 3.10 becomes 3.1"
     assert (NOTEBOOKS.parent / given["world"]).is_file()
     assert "practice" in given["world"], "nobody releases by running an example"
 
@@ -138,6 +232,7 @@ def test_a_notebook_says_how_it_is_run_so_that_papermill_takes_it(kind: Kind) ->
 
 def test_checking_changes_nothing_and_names_what_is_not_up_to_date(tmp_path: Path) -> None:
     paths = [tmp_path / f"{kind}.ipynb" for kind in KINDS]
+    paths += [tmp_path / "pictures" / f"{kind}.svg" for kind in KINDS]
     assert render.render(tmp_path, check=True) == paths
     assert list(tmp_path.iterdir()) == []
     assert render.render(tmp_path, check=False) == paths

@@ -42,6 +42,7 @@ pytestmark = pytest.mark.usefixtures("toy_steps")
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["toy"])
 RM, EXPERT = ("Rika", "release-manager"), ("Elif", "expert")
+WHY = (*RM, "the wall is crooked")
 
 
 @pytest.fixture
@@ -65,6 +66,27 @@ def refused(kind: type[ReleaseError], call: Callable[..., object], *given: objec
     assert refusal.value.code.isupper()
     assert refusal.value.remedy
     return refusal.value
+
+
+def unchanged(
+    run: Run, kind: type[ReleaseError], call: Callable[..., object], *given: object
+) -> str:
+    """Return the code of a refusal that changed nothing, in the ledger or outside."""
+    before, outside = on_disk(run), toy.toy_of(run.world).outside
+    code = refused(kind, call, *given).code
+    assert (on_disk(run), toy.toy_of(run.world).outside) == (before, outside)
+    return code
+
+
+def interrupt_at(moment: int) -> Callable[[], None]:
+    """Return what interrupts whoever changes the outside: 0 before, 1 after the first change."""
+    moments = count()
+
+    def step_in() -> None:
+        if next(moments) >= moment:
+            raise KeyboardInterrupt
+
+    return step_in
 
 
 def approve(run: Run, name: str = "hang", *people: tuple[str, str]) -> None:

@@ -152,6 +152,39 @@ def test_a_text_is_kept_and_never_replaced(place: Place) -> None:
         place.shelf.write(name="manifest.json", text="e")
 
 
+def test_what_is_discarded_makes_room_and_is_never_lost(place: Place) -> None:
+    for number in (1, 2):
+        place.shelf.collect(**WHERE)
+        place.shelf.write(name="manifest.json", text=f"{number}")
+        for _ in range(2):
+            place.shelf.discard(name=NAME)
+            place.shelf.discard(name="manifest.json")
+            assert place.shelf.artifact(name=NAME) is None
+            assert place.shelf.read(name="manifest.json") is None
+        aside = place.folder / "superseded"
+        assert (aside / f"{NAME}.{number}").read_bytes() == DATA
+        assert (aside / f"manifest.json.{number}").read_text() == f"{number}"
+        assert len(list(aside.iterdir())) == 2 * number
+    place.shelf.write(name=NAME, text="other")
+    assert place.names() == [NAME, "superseded"]
+
+
+def test_a_link_in_the_place_of_a_file_is_put_aside_as_it_is(place: Place) -> None:
+    place.folder.mkdir()
+    (place.folder / NAME).symlink_to(place.delivered)
+    place.shelf.discard(name=NAME)
+    assert (place.folder / "superseded" / f"{NAME}.1").is_symlink()
+    assert place.delivered.read_bytes() == DATA
+
+
+def test_a_file_that_cannot_be_put_aside_stays(place: Place) -> None:
+    place.shelf.collect(**WHERE)
+    (place.folder / "superseded").write_text("in the way")
+    with pytest.raises(WorldError, match="NOT_PUT_ASIDE"):
+        place.shelf.discard(name=NAME)
+    assert place.shelf.artifact(name=NAME) is not None
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(
     st.text(max_size=30).filter(lambda name: not name.isascii() or "/" in name or name[:1] == ".")
@@ -160,6 +193,7 @@ def test_strange_names_are_refused(place: Place, name: str) -> None:
     for ask in (
         lambda: place.shelf.artifact(name=name),
         lambda: place.shelf.read(name=name),
+        lambda: place.shelf.discard(name=name),
         lambda: place.shelf.write(name=name, text=""),
         lambda: place.shelf.collect(name=name, sha256=SHA, build="source", nonce="n1"),
     ):

@@ -11,40 +11,60 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relkit import values
 from relkit.errors import WorldError
 from relkit.ports import Announcements, Buildbots, People, Tracker
+from relkit.rehearsal.calendar import phases, published_before
 from relkit.rehearsal.people import RehearsalPeople, answer
 from relkit.rehearsal.ports import LocalAnnouncements, LocalBuildbots, LocalTracker
 from relkit.rehearsal.release_data import (
     ReleaseData,
     expected_releases,
     mark_released,
+    mark_status,
     released,
+    statuses,
+)
+from relkit.rehearsal.seeds import (
+    GENERATED_FILES_CHECK,
+    RULES,
+    Branch,
+    seed_buildbots,
+    seed_builders,
+    seed_tracker,
 )
 from relkit.rehearsal.state import (
-    GENERATED_FILES_CHECK,
     BuildbotState,
     StateFile,
     TrackerState,
     locked,
     read_value,
-    seed_buildbots,
-    seed_tracker,
     write_value,
     write_whole,
 )
-from relkit.release import Version
-from relkit.values import Answer, Buildbot, Issue, Person, Protection, Request, digest_of
+from relkit.release import Release, Version
+from relkit.values import (
+    Answer,
+    Buildbot,
+    Issue,
+    Person,
+    Protection,
+    Request,
+    digest_of,
+)
 
 HEAD, OTHER = "a" * 40, "b" * 40
 MANAGER = Person(name="Rae", role="release-manager", time_zone="UTC")
 EXPERT = Person(name="Wim", role="windows-expert", time_zone="Europe/Oslo")
-RULES = ("require a pull request", "require green checks")
+MAIN = Branch("main", "3.15", HEAD)
 ALPHA = Version.parse("3.15.0a1")
 
 
-def tracker(folder: Path) -> LocalTracker:
-    seed_tracker(folder / "tracker.json", series="3.15", branch="main", head=HEAD)
+def tracker(
+    folder: Path, version: str = "3.15.0a1", kind: str = "", branch: Branch = MAIN
+) -> LocalTracker:
+    release = Release.parse(version, kind, "2026-11-05" if kind else "2026-05-05")
+    seed_tracker(folder / "tracker.json", release, branch)
     (folder / "upstream.git").mkdir(exist_ok=True)
     return LocalTracker(file=folder / "tracker.json", upstream=folder / "upstream.git")
 
@@ -142,6 +162,36 @@ def test_changes_made_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     assert sorted(issue.number for issue in state.issues) == list(range(16))
 
 
+# --- the calendar -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("release", "newest", "site"),
+    [
+        ("3.15.0a1 2026-05-05", "bugfix feature", "3.13.0 3.14.0"),
+        ("3.15.0b1 2026-05-05", "bugfix feature", "3.13.0 3.14.0"),
+        ("3.15.0b2 2026-05-26", "prerelease feature", "3.13.0 3.14.0"),
+        ("3.15.0rc2 2026-09-01", "prerelease feature", "3.13.0 3.14.0"),
+        ("3.15.0 2026-10-01", "prerelease feature", "3.13.0 3.14.0 3.15.0rc2"),
+        ("3.14.2 2026-05-05", "prerelease feature", "3.13.0 3.14.1"),
+        ("3.12.13 2026-03-03", "bugfix feature", "3.13.0 3.14.0 3.12.12"),
+        ("3.15 2026-10-02 begin-bugfix", "prerelease feature", "3.13.0 3.14.0 3.15.0"),
+        ("3.10 2026-11-02 end-of-life", "bugfix feature", "3.14.0 3.15.0 3.10.20"),
+        ("3.17.0a1 2027-11-01", "bugfix feature", "3.15.0 3.16.0"),
+    ],
+)
+def test_a_release_finds_the_series_and_pages_of_its_day(
+    release: str, newest: str, site: str
+) -> None:
+    version, day, kind = (*release.split(), "")[:3]
+    parsed = Release.parse(version, kind, day)
+    found = list(phases(parsed).values())
+    assert [one.status for one in found][-2:] == newest.split()
+    own = phases(parsed)[parsed.version.series]
+    assert (own.status in parsed.facts.begins, own.branch) == (True, parsed.branch)
+    assert [str(one) for one, _ in published_before(parsed)] == site.split()
+
+
 # --- tracker and buildbots --------------------------------------------------------------------
 
 
@@ -156,6 +206,59 @@ def test_a_seeded_tracker_lets_a_release_begin(tmp_path: Path) -> None:
     runs = {run.name: run.conclusion for run in port.commit_checks(commit=HEAD)}
     assert runs[GENERATED_FILES_CHECK] == "success"
     assert set(runs.values()) == {"success"}
+
+
+def test_what_a_release_would_have_to_wait_for_is_not_seeded(tmp_path: Path) -> None:
+    branch = Branch("3.14", "3.14", HEAD)
+    port = tracker(tmp_path, "3.14.2", branch=branch)
+    for label in ("release-blocker", "deferred-blocker"):
+        assert port.blockers(series="3.14", label=label).items == ()
+    assert port.protection(branch="3.14").rules == RULES
+    tracker(tmp_path, "3.15.0a1")
+    assert len(port.blockers(series="3.15", label="deferred-blocker").items) == 2
+
+
+def test_seeding_again_leaves_what_happened_meanwhile(tmp_path: Path) -> None:
+    port = tracker(tmp_path)
+    port.relabel(number=140_001, remove="deferred-blocker", add="release-blocker")
+    port.create_label(name="3.16")
+    port.set_protection(branch="main", protection=Protection(locked=False, rules=("one rule",)))
+    before = (tmp_path / "tracker.json").read_bytes()
+    tracker(tmp_path)
+    assert (tmp_path / "tracker.json").read_bytes() == before
+
+
+def test_labels_of_living_branches_are_there_and_the_next_one_is_not(tmp_path: Path) -> None:
+    port = tracker(tmp_path, "3.15.0b1")
+    for there in ("3.10", "3.14", "3.15", "needs backport to 3.14", "release-blocker"):
+        assert port.has_label(name=there), there
+    for missing in ("3.9", "3.16", "needs backport to 3.15", "needs backport to 3.9"):
+        assert not port.has_label(name=missing), missing
+    tracker(tmp_path, "3.15.0b2", branch=Branch("3.15", "3.15", HEAD))
+    assert port.has_label(name="needs backport to 3.15")
+
+
+def test_a_label_is_made_and_deleted_again(tmp_path: Path) -> None:
+    port = tracker(tmp_path)
+    for _ in range(2):
+        port.create_label(name="3.16")
+        assert port.has_label(name="3.16")
+    port.relabel(number=139_500, remove="", add="3.16")
+    assert [issue.number for issue in port.labelled(label="3.16").items] == [139_500]
+    for _ in range(2):
+        port.delete_label(name="3.16")
+        assert not port.has_label(name="3.16")
+    assert port.labels(number=139_500) == ("3.15", "docs")
+    assert port.labelled(label="3.16").items == ()
+
+
+def test_a_label_can_be_taken_off_without_another(tmp_path: Path) -> None:
+    branch = Branch("3.10", "3.10", HEAD)
+    port = tracker(tmp_path, "3.10", "end-of-life", branch)
+    [issue] = port.labelled(label="3.10").items
+    for _ in range(2):
+        port.relabel(number=issue.number, remove="3.10", add="")
+        assert port.labels(number=issue.number) == ("docs",)
 
 
 def test_a_locked_branch_has_a_marker_until_it_is_unlocked(tmp_path: Path) -> None:
@@ -208,7 +311,7 @@ def test_an_issue_without_either_label_is_not_relabelled(tmp_path: Path) -> None
 
 
 def test_seeded_buildbots_are_green_for_the_head_and_know_no_other_commit(tmp_path: Path) -> None:
-    seed_buildbots(tmp_path / "b.json", branch="main", head=HEAD)
+    seed_buildbots(tmp_path / "b.json", MAIN)
     port: Buildbots = LocalBuildbots(file=tmp_path / "b.json")
     bots = port.stable(branch="main", commit=HEAD)
     assert {bot.result for bot in bots} == {"success"}
@@ -220,7 +323,7 @@ def test_seeded_buildbots_are_green_for_the_head_and_know_no_other_commit(tmp_pa
 
 
 def test_the_last_finished_build_of_a_commit_counts(tmp_path: Path) -> None:
-    seed_buildbots(tmp_path / "b.json", branch="main", head=HEAD)
+    seed_buildbots(tmp_path / "b.json", MAIN)
     state = StateFile(tmp_path / "b.json", BuildbotState)
     rows = (
         *state.read().branches["main"],
@@ -230,6 +333,15 @@ def test_the_last_finished_build_of_a_commit_counts(tmp_path: Path) -> None:
     state.write(BuildbotState(branches={"main": rows}))
     first = LocalBuildbots(file=tmp_path / "b.json").stable(branch="main", commit=HEAD)[0]
     assert (first.commit, first.result) == (HEAD, "failure")
+
+
+def test_builders_of_a_new_branch_have_built_nothing(tmp_path: Path) -> None:
+    seed_buildbots(tmp_path / "b.json", MAIN)
+    for branch in ("3.15", "main"):
+        seed_builders(tmp_path / "b.json", branch)
+    port = LocalBuildbots(file=tmp_path / "b.json")
+    assert {bot.result for bot in port.stable(branch="3.15", commit=HEAD)} == {None}
+    assert {bot.result for bot in port.stable(branch="main", commit=HEAD)} == {"success"}
 
 
 def _git(repository: Path, *command: str) -> str:
@@ -303,6 +415,9 @@ def test_recording_changes_two_lines_of_the_data(tmp_path: Path) -> None:
 def test_releases_before_the_version_count_as_made() -> None:
     text = expected_releases(Version.parse("3.13.0a6"), date(2024, 4, 9))
     assert released(text, "3.13", "3.13.0 alpha 5") == date(2024, 3, 12)
+    assert released(
+        expected_releases(Version.parse("3.14.2"), date(2026, 5, 5)), "3.14", "3.14.1 final"
+    )
     assert released(text, "3.13", "3.13.0 alpha 6") is None
     assert len(tomllib.loads(text)["release"]["3.13"]) == 14
 
@@ -316,6 +431,66 @@ def test_data_of_another_form_is_refused_and_stays(tmp_path: Path) -> None:
     with pytest.raises(WorldError, match="RELEASE_DATA"):
         port.record_release(series="3.15", version="3.15.0a1", day="2026-05-06")
     assert port.recorded_release(series="3.15", version="3.15.0a1") is None
+
+
+def test_a_status_is_set_once_and_nothing_else_changes(tmp_path: Path) -> None:
+    data = ReleaseData(tmp_path / "peps.git")
+    for _ in range(2):
+        data.create(ALPHA, date(2026, 5, 5), {"3.14": "bugfix", "3.15": "feature"})
+    port = LocalAnnouncements(folder=tmp_path / "drafts/x", peps=tmp_path / "peps.git")
+    assert (port.status(series="3.15"), port.status(series="3.16")) == ("feature", None)
+    for _ in range(2):
+        port.set_status(series="3.15", status="prerelease")
+        port.set_status(series="3.16", status="feature")
+    assert [port.status(series=one) for one in ("3.14", "3.15", "3.16")] == [
+        *("bugfix", "prerelease", "feature")
+    ]
+    assert _git(tmp_path / "peps.git", "log", "--format=%s", "main").splitlines() == [
+        *("Python 3.16 is feature", "Python 3.15 is prerelease", "Expect releases")
+    ]
+    port.record_release(series="3.15", version="3.15.0a1", day="2026-05-06")
+    assert port.recorded_release(series="3.15", version="3.15.0a1") == "2026-05-06"
+
+
+def test_another_series_joins_the_release_data(tmp_path: Path) -> None:
+    data = ReleaseData(tmp_path / "peps.git")
+    data.create(ALPHA, date(2026, 5, 5), {"3.14": "bugfix", "3.15": "feature"})
+    data.record("3.15", "3.15.0a1", date(2026, 5, 5))
+    known = {"3.14": "bugfix", "3.15": "prerelease", "3.16": "feature"}
+    data.create(Version.parse("3.14.2"), date(2026, 5, 6), known)
+    assert data.day_of("3.15", "3.15.0a1") == "2026-05-05"
+    assert data.day_of("3.14", "3.14.1") == "2026-04-08"
+    assert data.day_of("3.14", "3.14.2") is None
+    assert [data.status(one) for one in ("3.14", "3.15", "3.16")] == [
+        *("bugfix", "feature", "feature")
+    ]
+
+
+series_names = st.lists(st.integers(8, 20).map("3.{}".format), unique=True, max_size=5)
+status_names = st.sampled_from(["feature", "prerelease", "bugfix", "security", "end-of-life"])
+
+
+@given(names=series_names, changed=st.sampled_from(["3.8", "3.14", "3.20"]), status=status_names)
+def test_marking_a_status_leaves_all_others_alone(
+    names: list[str], changed: str, status: str
+) -> None:
+    text = "# a comment\n"
+    for name in names:
+        text = mark_status(text, name, "bugfix")
+    marked = mark_status(text, changed, status)
+    assert marked.startswith("# a comment\n")
+    assert statuses(marked) == {**dict.fromkeys(names, "bugfix"), changed: status}
+
+
+def test_a_post_can_be_read_once_it_was_made(tmp_path: Path) -> None:
+    port = announcements(tmp_path)
+    url = "https://discuss.python.org/t/python-3150a1/"
+    port.publish_post(url=url, channel="discuss")  # without a draft there is nothing to post
+    assert port.post(url=url) is None
+    port.draft(channel="discuss", text="Python is out.\n")
+    port.publish_post(url=url, channel="discuss")
+    assert port.post(url=url) == "Python is out.\n"
+    assert port.post(url=f"{url}1") is None
 
 
 stages = st.lists(st.integers(0, 99).map("3.15.0 stage {}".format), unique=True, max_size=6)
@@ -363,6 +538,69 @@ def test_a_person_killed_before_acting_acts_when_told_again(tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt):
         first.tell(nonce="n", subject="s", text="t", roles=("web-editor",))
     assert not people(tmp_path).told(nonce="n")
+
+
+ASK = "Please submit it.\n\nAnswer in this form: Python 3.15.0a1, submission 1\n"
+
+
+def test_automatic_people_give_evidence_in_the_form_that_is_shown(tmp_path: Path) -> None:
+    did: list[tuple[str, str]] = []
+    port = RehearsalPeople(
+        folder=tmp_path,
+        roster=(MANAGER, EXPERT),
+        automatic=("windows-expert",),
+        done=lambda name, text: did.append((name, text)),
+    )
+    assert port.testimony(name="n1-store") is None
+    for _ in range(2):
+        port.tell(
+            nonce="n1-store", subject="evidence: n1-store", text=ASK, roles=("windows-expert",)
+        )
+    given = port.testimony(name="n1-store")
+    assert given is not None
+    assert (given.who, given.role, given.text) == (
+        *("Wim", "windows-expert", "Python 3.15.0a1, submission 1"),
+    )
+    assert did == [("n1-store", given.text)]
+    assert port.testimony(name="n1-r2-store") is None
+
+
+def test_others_are_waited_for_and_may_say_it_anew(tmp_path: Path) -> None:
+    port: People = people(tmp_path)
+    port.tell(nonce="n1-store", subject="evidence: n1-store", text=ASK, roles=("windows-expert",))
+    assert port.testimony(name="n1-store") is None
+    for text in ("wrong", "wrong", "right"):
+        port.testify(testimony=said(text=text))
+    assert port.testimony(name="n1-store") == said(text="right")
+    assert len(list((tmp_path / "evidence").glob("n1-store.*.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    "changes", [{"who": "Mallory"}, {"role": "release-manager"}, {"text": " "}], ids=str
+)
+def test_what_is_no_evidence_is_refused(tmp_path: Path, changes: dict[str, str]) -> None:
+    port = people(tmp_path)
+    with pytest.raises(WorldError, match="EVIDENCE_INVALID"):
+        port.testify(testimony=said(**changes))
+    write_value(tmp_path / "evidence" / "n1-store.0001.json", said(**changes))
+    if "text" not in changes:
+        with pytest.raises(WorldError, match="EVIDENCE_INVALID"):
+            port.testimony(name="n1-store")
+
+
+def said(**changes: str) -> values.Testimony:
+    fields = {"name": "n1-store", "who": "Wim", "role": "windows-expert", "text": "done"}
+    return values.Testimony.model_validate(fields | changes)
+
+
+def test_of_two_people_in_a_role_the_first_one_answers(tmp_path: Path) -> None:
+    other = EXPERT.model_copy(update={"name": "Robin"})
+    port = RehearsalPeople(
+        folder=tmp_path, roster=(MANAGER, EXPERT, other), automatic=("windows-expert",)
+    )
+    asked = request()
+    port.ask(request=asked)
+    assert [one.who for one in port.answers(digest=asked.digest)] == ["Wim"]
 
 
 def test_automatic_people_answer_once_and_the_others_are_waited_for(tmp_path: Path) -> None:

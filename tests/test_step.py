@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import relkit.step
+from relkit.kinds import Kind
 from relkit.plan import (
     EXCERPT,
     Action,
@@ -29,7 +30,7 @@ from relkit.plan import (
     Wait,
     WaitData,
 )
-from relkit.release import Kind, Release
+from relkit.release import Release
 from relkit.step import Results, Step, needed, step, steps_of
 from relkit.values import Artifact, Json, Value
 

@@ -32,7 +32,7 @@ from relkit.rehearsal.state import BuildbotState, StateFile, TrackerState
 from relkit.rehearsal.tree import make_repository
 from relkit.release import Version
 from relkit.run import Run
-from relkit.steps.publish import site_release
+from relkit.steps.site import site_release
 from relkit.values import Buildbot, CommitCheck, Issue, Protection
 
 MANAGER = ("Rae Manager", "release-manager")
@@ -697,8 +697,8 @@ def test_a_page_that_was_looked_at_before_its_text_was_put_in_is_seen_with_its_t
 
 def take_page_text(stand: Stand) -> str:
     """Return the text of the page, which then has none."""
-    ((text,),) = stand.sql("SELECT content FROM release")
-    stand.sql("UPDATE release SET content = ''")
+    ((text,),) = stand.sql("SELECT content FROM release WHERE slug = 'python-3150a1'")
+    stand.sql("UPDATE release SET content = '' WHERE slug = 'python-3150a1'")
     return str(text)
 
 

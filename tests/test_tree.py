@@ -6,21 +6,41 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import tarfile
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from sources import BLURB, OLD_BLURB, git
 
 from relkit.building.source import blurb_command
 from relkit.errors import WorldError
-from relkit.rehearsal.tree import before, files, generate, history, make_repository
+from relkit.rehearsal.tree import (
+    add_branch,
+    before,
+    branch_of,
+    files,
+    generate,
+    history,
+    make_repository,
+    standing,
+)
 from relkit.release import Version
 
 HEADS = {
-    "3.13.0a6": "c27bef523f5acacb2b1176f02b99e54ab8f8598e",
-    "3.15.0a1": "bb1892841d3ce3388d9be932e7b229ae603d4eda",
-    "3.15.0a3": "a254a84d6c863b88b8779779dc6aca08b57442ca",
+    "3.12.13": "0d87cad5aa2a5086f1aa959839b6442a04008fc1",
+    "3.13.0a6": "db2fb654f60155d23ca8cb1ebebc904f798be30a",
+    "3.15.0a1": "4ce8e908157d0682fdaef0a970f0b1406f823ace",
+    "3.15.0a3": "cdbf5286aa90a3609d3fe654fc892cf60e293db7",
+    "3.15.0b2": "b11aff74099bb5c0fe450a990491b78151ded9e7",
+    "3.15.0rc2": "329771288aa71a65ce627dcdad166e7c72394c84",
 }
+VERSIONS = (
+    *("3.10.20", "3.11.15", "3.12.13", "3.13.0a6", "3.13.13", "3.14.2", "3.14.5rc1", "3.15.0a1"),
+    *("3.15.0a3", "3.15.0b1", "3.15.0b2", "3.15.0rc1", "3.15.0rc2", "3.15.0", "3.16.0a1"),
+)
 
 
 def run(folder: Path, *command: str) -> str:
@@ -60,29 +80,137 @@ def test_git_that_fails_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "stands", "tag"),
+    ("version", "stands", "tags"),
     [
-        ("3.15.0a1", "3.15.0a0", "v3.14.0b1"),
-        ("3.15.0a3", "3.15.0a2+dev", "v3.15.0a2"),
-        ("3.14.0a2", "3.14.0a1+", "v3.14.0a1"),
-        ("3.13.0a6", "3.13.0a5+", "v3.13.0a5"),
+        ("3.15.0a1", "main 3.15.0a0", "v3.14.0b1"),
+        ("3.15.0a3", "main 3.15.0a2+dev", "v3.15.0a2"),
+        ("3.14.0a2", "main 3.14.0a1+", "v3.14.0a1"),
+        ("3.13.0a6", "main 3.13.0a5+", "v3.13.0a5"),
+        ("3.15.0b1", "main 3.15.0a7+dev", "v3.15.0a7"),
+        ("3.15.0b2", "3.15 3.15.0b1+dev", "v3.15.0b1"),
+        ("3.15.0rc1", "3.15 3.15.0b4+dev", "v3.15.0b4"),
+        ("3.15.0rc2", "3.15 3.15.0rc1+dev", "v3.15.0rc1"),
+        ("3.15.0", "3.15 3.15.0rc2+dev", "v3.15.0rc2"),
+        ("3.14.2", "3.14 3.14.1+", "v3.14.0 v3.14.1"),
+        ("3.14.5rc1", "3.14 3.14.4+", "v3.14.0 v3.14.4"),
+        ("3.12.13", "3.12 3.12.12+", "v3.12.0 v3.12.12"),
+        ("3.16.0a1", "main 3.16.0a0", "v3.15.0b1"),
     ],
 )
 def test_the_branch_stands_after_the_release_before(
-    tmp_path: Path, version: str, stands: str, tag: str
+    tmp_path: Path, version: str, stands: str, tags: str
 ) -> None:
     make_repository(tmp_path / "r.git", Version.parse(version))
-    header = git(tmp_path / "r.git", "show", "main:Include/patchlevel.h")
-    assert f'#define PY_VERSION              "{stands}"' in header
-    assert git(tmp_path / "r.git", "tag") == tag
-    assert git(tmp_path / "r.git", "cat-file", "-t", tag) == "tag"
-    released = git(tmp_path / "r.git", "show", f"{tag}:Include/patchlevel.h")
-    assert f'"{tag.removeprefix("v")}"' in released
+    branch, stamp = stands.split()
+    assert branch_of(Version.parse(version)) == branch
+    header = git(tmp_path / "r.git", "show", f"{branch}:Include/patchlevel.h")
+    assert f'#define PY_VERSION              "{stamp}"' in header
+    assert git(tmp_path / "r.git", "tag").split() == tags.split()
+    for tag in tags.split():
+        assert git(tmp_path / "r.git", "cat-file", "-t", tag) == "tag"
+        released = git(tmp_path / "r.git", "show", f"{tag}:Include/patchlevel.h")
+        assert f'"{tag.removeprefix("v")}"' in released
+    waiting = git(tmp_path / "r.git", "ls-tree", "-r", "--name-only", branch, "Misc/NEWS.d/next")
+    assert len(waiting.splitlines()) == 8
 
 
-def test_each_alpha_follows_one_release() -> None:
-    assert str(before(Version.parse("3.15.0a2"))) == "3.15.0a1"
-    assert str(before(Version.parse("3.15.0a1"))) == "3.14.0b1"
+def test_each_release_follows_one_release() -> None:
+    chain = ["3.14.0b1", "3.15.0a1", "3.15.0a2"]
+    assert [str(before(Version.parse(one))) for one in chain[1:]] == chain[:-1]
+    versions = ["3.15.0b1", "3.15.0rc1", "3.15.0", "3.15.1rc1", "3.15.1"]
+    assert [str(before(Version.parse(one))) for one in versions] == [
+        *("3.15.0a7", "3.15.0b4", "3.15.0rc2", "3.15.0", "3.15.0")
+    ]
+
+
+def test_branches_share_the_release_they_parted_at_whichever_came_first(tmp_path: Path) -> None:
+    heads = []
+    for name, order in (("one", ["3.16.0a1", "3.15.0b2"]), ("two", ["3.15.0b2", "3.16.0a1"])):
+        repository = tmp_path / f"{name}.git"
+        make_repository(repository, Version.parse(order[0]))
+        other = Version.parse(order[1])
+        add_branch(repository, branch_of(other), history(other))
+        heads.append(git(repository, "for-each-ref"))
+        assert git(repository, "merge-base", "main", "3.15") == git(
+            repository, "rev-parse", "v3.15.0b1^{commit}"
+        )
+        assert git(repository, "fsck", "--strict") == ""
+    assert heads[0] == heads[1]
+
+
+@pytest.mark.parametrize("version", ["3.15.0b2", "3.14.2", "3.10.20"])
+def test_a_branch_that_was_half_added_comes_out_the_same(tmp_path: Path, version: str) -> None:
+    """Whatever a kill left: refs of some commits, a branch that still grows."""
+    wanted = Version.parse(version)
+    branch, changes = branch_of(wanted), history(wanted)
+    for name in ("whole", "half"):
+        make_repository(tmp_path / f"{name}.git", Version.parse("3.16.0a1"))
+    half = tmp_path / "half.git"
+    for count in (2, 3, 4):
+        add_branch(half, branch, changes[:count])
+        git(half, "update-ref", f"refs/relkit/new/{branch}", f"refs/heads/{branch}")
+        git(half, "update-ref", "-d", f"refs/heads/{branch}")
+    for name in ("whole", "half"):
+        add_branch(tmp_path / f"{name}.git", branch, changes)
+    assert git(half, "for-each-ref") == git(tmp_path / "whole.git", "for-each-ref")
+
+
+def test_a_branch_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
+    make_repository(tmp_path / "r.git", Version.parse("3.15.0b2"))
+    before_it = git(tmp_path / "r.git", "for-each-ref")
+    add_branch(tmp_path / "r.git", "3.15", history(Version.parse("3.15.0rc2")))
+    assert git(tmp_path / "r.git", "for-each-ref") == before_it
+
+
+@pytest.mark.parametrize("version", ["3.15.0rc2", "3.15.0"])
+def test_each_change_after_a_candidate_but_the_first_can_be_picked_alone(
+    tmp_path: Path, version: str
+) -> None:
+    make_repository(tmp_path / "r.git", Version.parse(version))
+    tree = tmp_path / "tree"
+    git(tmp_path, "clone", "--quiet", "--branch=3.15", "r.git", "tree")
+    tag = f"v{before(Version.parse(version))}"
+    for commit in git(tree, "rev-list", "HEAD~2..HEAD").split():
+        git(tree, "checkout", "--quiet", "--detach", tag)
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.invalid")
+        git(tree, *who, "cherry-pick", "-x", commit)
+
+
+def test_a_branch_before_its_transition_has_its_releases_and_nothing_else() -> None:
+    for last, tags in (("3.10.20", 2), ("3.15.0", 1)):
+        version = Version.parse(last)
+        changes = standing(version, version.series)
+        assert [change.tag for change in changes] == [True] * tags + [False]
+        assert not any(change.stand.entries for change in changes)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_a_release_edits_has_the_form_it_has_in_cpython(version: str) -> None:
+    stand = history(Version.parse(version))[-1].stand
+    tree = {path: data.decode("utf-8", "replace") for path, data in files(stand).items()}
+    series, branch = stand.version.series, branch_of(Version.parse(version))
+    assert f"m4_define(PYTHON_VERSION, {series})\n" in tree["configure.ac"]
+    assert f"\nVERSION={series}\n" in tree["configure"]
+    assert f"cpython/tree/{branch}/%s'" in tree["Doc/tools/extensions/pyspecific.py"]
+    assert f"/cpython/tree/{branch}/Misc/NEWS.d" in tree["README.rst"]
+    assert f"badge.svg?branch={branch}&" in tree["README.rst"]
+    assert f"   {series}.rst\n" in tree["Doc/whatsnew/index.rst"]
+    assert f"python{series}\n" in tree["Doc/tutorial/interpreter.rst"]
+    assert f"'C:\\\\Python3{stand.version.minor}'" in tree["Doc/tutorial/stdlib.rst"]
+    for form in ("bug", "crash"):
+        offered = tree[f".github/ISSUE_TEMPLATE/{form}.yml"]
+        assert (f'- "{series}"\n' in offered) == (branch != "main")
+        assert '- "CPython main branch"\n' in offered
+    assert not re.search(r"\{%|\{\{ |%\}", "".join(tree.values()))
+
+
+def test_configure_is_made_of_what_configure_ac_says(tmp_path: Path) -> None:
+    for name, version in (("old", "3.15.0b1"), ("new", "3.16.0a1")):
+        generate(tmp_path / name, Version.parse(version))
+    shutil.copy(tmp_path / "new" / "configure.ac", tmp_path / "old" / "configure.ac")
+    run(tmp_path / "old", "Tools/build/regen-configure.sh")
+    made, wanted = ((tmp_path / name / "configure").read_text() for name in ("old", "new"))
+    assert made == wanted
 
 
 def test_the_title_is_underlined() -> None:
@@ -118,15 +246,25 @@ def test_the_magic_numbers_agree() -> None:
         assert defined[1] == asserted[1]
 
 
-@pytest.mark.parametrize(("version", "blurb"), [("3.13.0a6", OLD_BLURB), ("3.15.0a1", BLURB)])
+@pytest.mark.parametrize(
+    ("version", "blurb"),
+    [
+        ("3.13.0a6", OLD_BLURB),
+        ("3.15.0a1", BLURB),
+        ("3.15.0rc2", BLURB),
+        ("3.12.13", OLD_BLURB),
+        ("3.14.2", BLURB),
+    ],
+)
 def test_blurb_releases_and_merges_its_news(tmp_path: Path, version: str, blurb: Path) -> None:
+    branch = branch_of(Version.parse(version))
     make_repository(tmp_path / "r.git", Version.parse(version))
-    run(tmp_path, "git", "clone", "--quiet", "r.git", "tree")
+    run(tmp_path, "git", "clone", "--quiet", f"--branch={branch}", "r.git", "tree")
     run(tmp_path / "tree", *blurb_command(blurb), "release", version)
     run(tmp_path / "tree", *blurb_command(blurb), "merge")
     news = (tmp_path / "tree" / "Misc" / "NEWS").read_text(encoding="utf-8")
     spelled = Version.parse(version).spelled
-    assert f"What's New in Python {spelled}?" in news
+    assert f"What's New in Python {spelled}" in news
     assert "Zoë" in news
     left = [path.name for path in (tmp_path / "tree" / "Misc/NEWS.d/next").rglob("*.rst")]
     assert left == ["README.rst"]
@@ -144,7 +282,61 @@ def test_pydoc_topics_are_made_without_sphinx(tmp_path: Path) -> None:
     assert set(values["topics"]) == {"numbers", "strings"}
 
 
-@pytest.mark.parametrize("version", ["3.13.0a6", "3.15.0a2"])
+DOCS = [f"docs-{form}" for form in ("html", "text", "texinfo")]
+
+
+@pytest.mark.parametrize("version", ["3.12.13", "3.15.0rc1"])
+def test_the_docs_are_packed_without_sphinx(tmp_path: Path, version: str) -> None:
+    packed = []
+    for name in ("one", "two"):
+        tree = tmp_path / name
+        generate(tree, Version.parse(version))
+        forms = (
+            ("dist",) if name == "one" else ("dist-html", "dist-text", "dist-texinfo", "dist-epub")
+        )
+        for form in forms:
+            run(tree, "make", "-C", "Doc", form, f"PYTHON={sys.executable}")
+        packed.append({path.name: path.read_bytes() for path in (tree / "Doc/dist").iterdir()})
+    assert packed[0] == packed[1]
+    stem = f"python-{before(Version.parse(version))}"
+    archives = {f"{stem}-{one}.{suffix}" for one in DOCS for suffix in ("tar.bz2", "zip")}
+    assert packed[0].keys() == archives | {f"{stem}-docs.epub"}
+    folder = tmp_path / "one/Doc/dist"
+    with tarfile.open(folder / f"{stem}-docs-html.tar.bz2") as tar:
+        names = [member.name for member in tar]
+        page = tar.extractfile(f"{stem}-docs-html/library/abacus.html")
+        assert page is not None
+        assert b"(unreleased)" in page.read()  # as Sphinx shows what has no version yet
+    assert f"{stem}-docs-html/index.html" in names
+    with zipfile.ZipFile(folder / f"{stem}-docs-html.zip") as archive:
+        assert sorted(archive.namelist()) == sorted(names)
+
+
+def test_the_book_is_one_that_readers_open(tmp_path: Path) -> None:
+    generate(tmp_path / "tree", Version.parse("3.15.0rc1"))
+    run(tmp_path / "tree", "make", "-C", "Doc", "dist-epub")
+    with zipfile.ZipFile(tmp_path / "tree/Doc/dist/python-3.15.0b4-docs.epub") as book:
+        first = book.infolist()[0]
+        assert (first.filename, first.compress_type) == ("mimetype", zipfile.ZIP_STORED)
+        assert book.read("mimetype") == b"application/epub+zip"
+        for name in book.namelist():
+            if name.endswith((".html", ".xhtml", ".xml", ".opf")):
+                ET.fromstring(book.read(name))  # noqa: S314 (our own)
+        package = book.read("OEBPS/content.opf").decode()
+        for name in re.findall(r'href="([^"]+)"', package):
+            assert f"OEBPS/{name}" in book.namelist()
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        *("3.13.0a6", "3.15.0a2"),
+        *(
+            pytest.param(version, marks=pytest.mark.slow)
+            for version in ("3.10.20", "3.12.13", "3.14.2", "3.15.0rc1", "3.16.0a1")
+        ),
+    ],
+)
 def test_it_configures_builds_and_passes_its_tests(tmp_path: Path, version: str) -> None:
     tree = tmp_path / "tree"
     generate(tree, Version.parse(version))

@@ -201,6 +201,68 @@ def test_only_drafts_are_made_and_removed(org: PythonOrg, site: Site) -> None:
     assert org.release(slug=SLUG) == published
 
 
+STABLE = RELEASE.model_copy(
+    update={"name": "Python 3.14.2", "slug": "python-3142", "pre_release": False}
+)
+CHANGES: dict[str, object] = {
+    "name": "Python 3.14.2 (superseded)",
+    "show_on_download_page": True,
+    "release_date": datetime(2026, 5, 6, tzinfo=UTC),
+}
+
+
+def test_a_published_release_is_changed_where_it_differs_and_nowhere_else(
+    org: PythonOrg, site: Site
+) -> None:
+    org.add_release(release=STABLE)
+    org.publish(slug=STABLE.slug)
+    enter_page_text(url=site.url, token=site.v2_token, slug=STABLE.slug, text="**Kept.**")
+    changed = STABLE.model_copy(update={"is_published": True, **CHANGES})
+    before = len(writes(site))
+    for _ in range(2):
+        org.change_release(slug=STABLE.slug, release=changed)
+        assert org.release(slug=STABLE.slug) == changed
+    assert len(writes(site)) == before + 1
+    page = org.page(slug=STABLE.slug)
+    assert page is not None
+    assert "<strong>Kept.</strong>" in page
+
+
+def test_the_latest_release_takes_the_place_of_the_one_before_and_gives_it_back(
+    org: PythonOrg,
+) -> None:
+    rows = [STABLE, STABLE.model_copy(update={"name": "Python 3.14.3", "slug": "python-3143"})]
+    for row in rows:
+        org.add_release(release=row)
+        org.publish(slug=row.slug)
+    for row in (*rows, rows[0]):
+        latest = row.model_copy(update={"is_published": True, "is_latest": True})
+        org.change_release(slug=row.slug, release=latest)
+        assert org.latest(series="python3") == row.slug
+        others = [org.release(slug=one.slug) for one in rows if one is not row]
+        assert not any(other and other.is_latest for other in others)
+    update = {"is_published": True, "is_latest": False}
+    org.change_release(slug=STABLE.slug, release=STABLE.model_copy(update=update))
+    assert org.latest(series="python3") is None
+
+
+def test_a_change_never_publishes_renames_or_makes_a_preview_the_latest(
+    org: PythonOrg, site: Site
+) -> None:
+    org.add_release(release=RELEASE)
+    before = len(writes(site))
+    for update, expected in (
+        ({"is_published": True}, "SITE_FIXED"),
+        ({"slug": "python-3150a2"}, "SITE_FIXED"),
+        ({"is_latest": True}, "SITE_LATEST_PREVIEW"),
+    ):
+        wanted = RELEASE.model_copy(update=update)
+        assert code(lambda wanted=wanted: org.change_release(slug=SLUG, release=wanted)) == expected  # type: ignore[misc]
+    assert code(lambda: org.change_release(slug="none", release=RELEASE)) == "SITE_MISSING"
+    assert len(writes(site)) == before
+    assert org.release(slug=SLUG) == RELEASE
+
+
 def test_what_does_not_exist_is_named(org: PythonOrg) -> None:
     assert code(lambda: org.publish(slug=SLUG)) == "SITE_MISSING"
     assert code(lambda: org.add_file(file=TGZ)) == "SITE_MISSING"
@@ -269,6 +331,10 @@ def test_a_write_that_was_done_although_the_answer_was_lost_is_recognised(
     assert site.faults == []
     assert len(writes(site)) == 3
     assert org.files(slug=SLUG) == (TGZ,)
+    site.faults.append(fault(model, "PATCH", v2, effect=True))
+    shown = {"is_published": True, "show_on_download_page": True}
+    org.change_release(slug=SLUG, release=RELEASE.model_copy(update=shown))
+    assert len(writes(site)) == 4
 
 
 @pytest.mark.parametrize("model", BROKEN, ids=NAMES)
@@ -287,6 +353,9 @@ def test_a_write_of_unknown_outcome_is_not_repeated(site: Site, model: Fault) ->
     check("DELETE", "/api/v2/", lambda: org.remove_release(slug=SLUG))
     org.add_release(release=RELEASE)
     check("PATCH", "/api/v2/", lambda: org.publish(slug=SLUG))
+    shown = {"is_published": True, "show_on_download_page": True}
+    changed = RELEASE.model_copy(update=shown)
+    check("PATCH", "/api/v2/", lambda: org.change_release(slug=SLUG, release=changed))
 
 
 def test_a_lost_write_that_left_another_row_is_a_conflict(

@@ -18,9 +18,10 @@ import requests
 from rehearsals import DATE, ROOT, VERSION, WORLD, git
 
 from relkit.errors import RecordError, ReleaseError, UsageError
-from relkit.opening import open_release
+from relkit.opening import Opened, open_release
+from relkit.rehearsal.tree import add_branch, branch_of, history, make_repository
 from relkit.rehearsal.world import export_page, make_rehearsal, serve
-from relkit.release import Release
+from relkit.release import Release, Version
 from relkit.worlds import WorldFile, read_world_file
 
 RELEASE = Release.parse(VERSION, "alpha", DATE)
@@ -41,10 +42,12 @@ def records(tmp_path: Path) -> Path:
     return tmp_path / "records"
 
 
-def made(records: Path, version: str = VERSION, repository: str = "") -> Path:
+def made(
+    records: Path, version: str = VERSION, repository: str = "", *, kind: str = "", day: str = DATE
+) -> Path:
     """Make a world, and return its folder."""
-    release = Release.parse(version, "", DATE)
-    make_rehearsal(read_world_file(ROOT / WORLD)[0], records / version, release, repository)
+    release = Release.parse(version, kind, day)
+    make_rehearsal(read_world_file(ROOT / WORLD)[0], records / release.key, release, repository)
     return records / "world"
 
 
@@ -119,6 +122,229 @@ def _names(world: Path) -> set[str]:
     """Return the files of a world by name, but for git's objects and gpg's own."""
     names = rehearsals.tree(world)
     return {name for name in names if not re.search(r"/objects/|gnupg/|\.lock$|\.tmp$", name)}
+
+
+# --- several branches --------------------------------------------------------------------------
+
+MANY = (
+    *(("3.15.0a1", "", "2026-05-05"), ("3.14.2", "", "2026-05-05"), ("3.12.13", "", "2026-05-05")),
+    *(("3.11.15", "", "2026-05-05"), ("3.15.0b2", "", "2026-05-26")),
+    *(("3.13", "begin-security-only", "2026-10-08"), ("3.10", "end-of-life", "2026-11-02")),
+)
+
+
+def brought(records: Path, version: str, kind: str, day: str) -> dict[str, str]:
+    """Bring the branch of a release into a world; return the files of the world."""
+    return _files(made(records, version, kind=kind, day=day))
+
+
+def _files(world: Path) -> dict[str, str]:
+    return {name: sha for name, sha in rehearsals.tree(world).items() if "site.sqlite" not in name}
+
+
+def test_releases_of_several_branches_live_side_by_side(records: Path) -> None:
+    for release in MANY:
+        before = brought(records, *release)
+        assert brought(records, *release) == before
+    world = records / "world"
+    branches = ["3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "main"]
+    for name in ("upstream", "fork"):
+        heads = git(
+            world / f"{name}.git", "for-each-ref", "--format=%(refname:short)", "refs/heads"
+        )
+        assert heads.split() == branches
+        assert git(world / f"{name}.git", "fsck", "--strict") == ""
+    bots = json.loads((world / "buildbots.json").read_text())["branches"]
+    assert sorted(bots) == sorted(branches)
+    for branch in branches:
+        head = git(world / "upstream.git", "rev-parse", branch)
+        assert {row["commit"] for row in bots[branch]} == {head}
+    assert {"v3.13.0", "v3.10.0"} <= set(git(world / "upstream.git", "tag").split())
+
+
+def test_a_branch_that_joins_changes_nothing_of_the_others(records: Path) -> None:
+    world = made(records)
+    before = git(world / "upstream.git", "rev-parse", "main")
+    tracker = json.loads((world / "tracker.json").read_text())
+    made(records, "3.14.2")
+    assert git(world / "upstream.git", "rev-parse", "main") == before
+    after = json.loads((world / "tracker.json").read_text())
+    assert after["issues"][: len(tracker["issues"])] == tracker["issues"]
+    assert [after[name] for name in ("labels", "rules")] == [
+        tracker[name] for name in ("labels", "rules")
+    ]
+
+
+@pytest.mark.parametrize("first", ["3.15.0a1", "3.14.2"])
+def test_what_the_site_offered_before_depends_on_the_releases_of_the_world(
+    records: Path, first: str
+) -> None:
+    for version in sorted(("3.15.0a1", "3.14.2"), key=lambda one: one != first):
+        made(records, version)
+    with rehearsals.opened_at(records) as opened:
+        website = opened.run.world.website
+        assert website.latest(series="python3") == "python-3141"
+        for slug in ("python-3141", "python-3130"):
+            row = website.release(slug=slug)
+            assert row is not None
+            assert row.is_published
+        assert website.release(slug="python-3142") is None
+
+
+def test_two_releases_have_nonces_and_folders_of_their_own(records: Path) -> None:
+    nonces = set()
+    for version, kind, day in (MANY[0], MANY[1], MANY[5]):
+        opened = open_release(version, kind, day, WORLD, str(records))
+        nonces.add(opened.run.world.nonce)
+        opened.close()
+    assert len(nonces) == 3
+    names = {path.name for path in (records / "world").glob("site-*.url")}
+    assert names == {f"site-{key}.url" for key in (VERSION, "3.14.2", "3.13-begin-security-only")}
+
+
+def test_a_branch_that_is_there_is_used_as_it_is(records: Path) -> None:
+    """As after a first beta, which made 3.15 and left `main` to the next series."""
+    world = made(records, "3.15.0b1")
+    upstream = world / "upstream.git"
+    git(upstream, "branch", "3.15", "main~1")
+    head = git(upstream, "rev-parse", "3.15")
+    made(records, "3.15.0b2", day="2026-05-26")
+    assert git(upstream, "rev-parse", "3.15") == head
+    assert git(world / "fork.git", "rev-parse", "3.15") == head
+    rows = json.loads((world / "buildbots.json").read_text())["branches"]["3.15"]
+    assert {row["commit"] for row in rows} == {head}
+
+
+def test_a_branch_that_has_ended_does_not_come_back(records: Path) -> None:
+    world = made(records, "3.10", kind="end-of-life", day="2026-11-02")
+    git(world / "upstream.git", "branch", "-D", "3.10")
+    before = rehearsals.tree(world)
+    made(records, "3.10", kind="end-of-life", day="2026-11-02")
+    assert rehearsals.tree(world) == before
+
+
+JOIN = f"""\
+import sys
+from pathlib import Path
+from relkit.release import Release
+from relkit.rehearsal.world import make_rehearsal
+from relkit.worlds import read_world_file
+print("begun", flush=True)
+file = read_world_file(Path({WORLD!r}))[0]
+for version in sys.argv[2:]:
+    release = Release.parse(version, "", {DATE!r})
+    make_rehearsal(file, Path(sys.argv[1]) / version, release)
+"""
+
+
+def test_a_branch_whose_joining_was_killed_joins_all_the_same(
+    records: Path, tmp_path: Path
+) -> None:
+    """Five times at an instant of its own, and the last time to the end."""
+    others = ["3.14.2", "3.12.13"]
+    chance = random.Random(11)  # noqa: S311 (instants, not secrets)
+    made(records)
+    for _ in range(5):
+        with rehearsals.started(sys.executable, "-c", JOIN, records, *others) as making:
+            assert making.stdout is not None
+            rehearsals.await_line(making.stdout, "begun")
+            time.sleep(chance.uniform(0, 0.4))
+    world, whole = records / "world", made(tmp_path / "whole")
+    for version in others:
+        made(records, version)
+        made(tmp_path / "whole", version)
+    assert _names(world) == _names(whole)
+    assert (world / "tracker.json").read_bytes() == (whole / "tracker.json").read_bytes()
+    for name in ("upstream", "fork", "peps"):
+        assert rehearsals.refs(world / f"{name}.git") == rehearsals.refs(whole / f"{name}.git")
+        assert git(world / f"{name}.git", "fsck", "--strict") == ""
+
+
+def test_branches_are_taken_from_the_repository_the_world_was_made_from(
+    records: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "source.git"
+    for version in ("3.15.0a1", "3.14.2"):
+        parsed = Version.parse(version)
+        make_repository(source, Version.parse(VERSION))
+        add_branch(source, branch_of(parsed), history(parsed))
+    git(source, "branch", "unrelated", "main~2")
+    made(records, repository=str(source))
+    world = made(records, "3.14.2")
+    for name in ("upstream", "fork"):
+        found = git(
+            world / f"{name}.git", "for-each-ref", "--format=%(refname:short) %(objectname)"
+        )
+        assert found.replace(git(source, "rev-parse", "unrelated"), "") == git(
+            source,
+            "for-each-ref",
+            "--format=%(refname:short) %(objectname)",
+            "refs/heads/[3m]*",
+            "refs/tags",
+        )
+    before = rehearsals.tree(world)
+    with pytest.raises(UsageError, match="NO_BRANCH"):
+        made(records, "3.12.13")
+    assert rehearsals.tree(world) == before
+
+
+# --- what people do elsewhere ------------------------------------------------------------------
+
+
+def ask(opened: Opened, name: str, example: str, role: str = "release-manager") -> str:
+    """Ask for evidence as a manual step does; return what is given."""
+    world = opened.run.world
+    key = f"{world.nonce}-{name}"
+    world.people.tell(
+        nonce=key,
+        subject=f"evidence: {key}",
+        text=f"Please do it.\n\nAnswer in this form: {example}\n",
+        roles=(role,),
+    )
+    given = world.people.testimony(name=key)
+    return given.text if given else ""
+
+
+def test_whoever_says_to_have_posted_has_posted_the_draft(records: Path) -> None:
+    url = "https://discuss.python.org/t/python-3150a1/"
+    with rehearsals.opened_at(records) as opened:
+        announcements = opened.run.world.announcements
+        announcements.draft(channel="discuss", text="Python 3.15.0a1 is here.\n")
+        assert announcements.post(url=url) is None
+        assert ask(opened, "post-discuss", url) == url
+        assert announcements.post(url=url) == "Python 3.15.0a1 is here.\n"
+    with rehearsals.opened_at(records, "3.15.0a2") as other:
+        assert other.run.world.announcements.post(url=url) == "Python 3.15.0a1 is here.\n"
+
+
+def test_a_new_branch_has_builders_once_somebody_has_seen_to_it(records: Path) -> None:
+    with rehearsals.opened_at(records, "3.15.0b1") as opened:
+        bots = opened.run.world.buildbots
+        assert bots.stable(branch="3.15", commit="0" * 40) == ()
+        ask(opened, "infrastructure", "https://github.com/python/devguide/pull/1")
+        assert len(bots.stable(branch="3.15", commit="0" * 40)) == 5
+
+
+def test_the_page_of_an_older_release_gets_the_note_once(records: Path) -> None:
+    with rehearsals.opened_at(records, "3.14.2") as opened:
+        world = opened.run.world
+        for nonce in ("one", "two"):
+            world.people.tell(
+                nonce=nonce,
+                subject="superseded: python-3141",
+                text="Python 3.14.2 is newer.",
+                roles=("web-editor",),
+            )
+        page = world.website.page(slug="python-3141") or ""
+        assert page.count("Python 3.14.2 is newer.") == 1
+        assert "3.14.1 was released before" in page
+
+
+def test_further_people_in_a_role_are_in_the_roster_after_the_first(records: Path) -> None:
+    with rehearsals.opened_at(records) as opened:
+        policy = opened.run.world.policy
+        assert policy.person("release-manager").name == "Rae Manager"
+        policy.require_role("Robin Relief", "release-manager")
 
 
 # --- refused -----------------------------------------------------------------------------------
@@ -230,6 +456,14 @@ def test_nothing_that_is_needed_later_names_the_place_of_the_world(snapshots: Pa
         *("job.json", "log.txt", "HEAD", "main", "make pydoc-topics.log")
     }
     assert not [name for name in found if name.startswith(f"whole/{VERSION}/")]
+
+
+def test_the_stand_in_of_the_windows_manifest_lists_the_packages(snapshots: Path) -> None:
+    folder = snapshots / "whole" / "world" / "artifacts" / VERSION
+    listed = json.loads((folder / f"windows-{VERSION}.json").read_text())["versions"]
+    assert {one["id"]: one["hash"]["sha256"] for one in listed} == {
+        path.stem: rehearsals.sha256(path) for path in folder.glob("python-*.zip")
+    }
 
 
 # --- served ------------------------------------------------------------------------------------

@@ -18,13 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from relkit import step as steps
 from relkit.plan import Action, Check, Evidence, Expect, Plan, Result, Wait
 from relkit.policy import Policy
 from relkit.ports import World
 from relkit.release import Release
 from relkit.run import Run
 from relkit.step import Results, step
-from relkit.values import Answer, Artifact, Person, Request, Value
+from relkit.values import Answer, Artifact, Person, Request, Testimony, Value
 
 NOW = datetime(2026, 5, 5, 12, tzinfo=UTC)
 RELEASE = Release.parse("3.15.0a1", "alpha", "2026-05-05")
@@ -166,6 +167,13 @@ class People(Outside):
         """Let an answer arrive."""
         key = f"answers {digest or answer.digest}"
         self.turn(key, [*self.read().get(key, []), answer.to_data()])
+
+    def testify(self, *, testimony: Testimony) -> None:
+        self.change(f"evidence {testimony.name}", testimony.to_data())
+
+    def testimony(self, *, name: str) -> Testimony | None:
+        found = self.read().get(f"evidence {name}")
+        return Testimony.model_validate(found) if found else None
 
     def requests(self) -> list[Request]:
         found = self.read().items()
@@ -312,6 +320,48 @@ def declare() -> None:
             do=partial(people.tell, nonce=nonce, text=f"cake {results[bake].starts}"),
             done=Expect(partial(people.told, nonce=nonce)),
             undo="a message stays sent",
+        )
+
+
+def declare_more() -> None:
+    """Declare steps for what a whole release has and the five do not: after `declare`."""
+
+    @step(phase="More", where="the gate", after=[steps.STEPS["look"]], gate="hanging")
+    def quiet(_release: Release, world: World, _results: Results) -> Plan:
+        """Decide, if there is something to decide."""
+        if words := toy_of(world).box.knob("words"):
+            yield Evidence("the words", words)
+
+    @step(phase="More", where="the shop", after=[steps.STEPS["look"]])
+    def buy(_release: Release, world: World, _results: Results) -> Plan:
+        """Buy bread and candles; without candles there is less light."""
+        box, hour = toy_of(world).box, timedelta(hours=1)
+        yield Wait("bread", "the baker", hour, box.knob("bread", "yes") == "yes")
+        yield Wait("candles", "the shop", hour, box.knob("candles") == "yes", waivable=True)
+        light = "candles" if box.knob("candles") == "yes" else "moon"
+        yield Action(
+            do=partial(box.put, key="light", value=light),
+            done=Expect(partial(box.value, key="light"), equals=light),
+            undo=partial(box.put, key="light", value="none"),
+        )
+
+    @step(phase="More", where="the door", after=[steps.STEPS["look"]])
+    def ring(_release: Release, world: World, _results: Results) -> Plan:
+        """Have the bell rung by hand."""
+        people, key = toy_of(world).people, f"{world.nonce}-bell"
+        given = people.testimony(name=key)
+        yield Wait("evidence: bell", "expert", timedelta(hours=1), given is not None)
+        yield Evidence("the bell", given.text if given else "")
+
+    @step(phase="More", where="the street", after=[steps.STEPS["send"]], irreversible=True)
+    def sing(_release: Release, world: World, _results: Results) -> Plan:
+        """Sing in the street: what was heard was heard."""
+        box = toy_of(world).box
+        yield Check("it is dry", box.knob("rain") == "", code="RAIN")
+        yield Action(
+            do=partial(box.put, key="song", value="sung"),
+            done=Expect(partial(box.value, key="song")),
+            undo="what was heard was heard",
         )
 
 

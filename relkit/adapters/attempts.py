@@ -11,18 +11,21 @@ import os
 import re
 import shutil
 import signal
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import cast
 
 from relkit.building.job import JOB, LOCK, OUT, OUTCOME, PART, PID, TOOLS_LOCK, WORK, hold
-from relkit.errors import UsageError
+from relkit.errors import UsageError, WorldError
 from relkit.values import BuildState, Json
 
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 ATTEMPT = re.compile(r"attempt-([0-9]+)")
 KILLED = "killed"
+END_SECONDS = 10.0
+"""How long a build may take to say which process it is, and then to die."""
 MOST_LOST = 5
 """A build whose attempts are lost so often has failed: starting it again does not help."""
 
@@ -95,6 +98,22 @@ def _part(attempt: Path) -> str:
         return (attempt / PART).read_text(encoding="ascii")
     except FileNotFoundError:
         return "starting"
+
+
+def end(attempt: Path) -> None:
+    """Kill the process of an attempt with its tools, if it runs, and see that it is dead."""
+    until = time.monotonic() + END_SECONDS
+    while status_of(attempt).status == "running":
+        if time.monotonic() >= until:
+            raise WorldError(
+                f"the build {attempt.parent.name} cannot be ended",
+                code="BUILD_NOT_ENDED",
+                remedy=f"See what its process does; its number is in {attempt.name}/{PID}.",
+            )
+        # It writes its number first of all; it holds its lock, so the number is still its own.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.killpg(int((attempt / PID).read_text(encoding="ascii")), signal.SIGKILL)
+        time.sleep(0.02)
 
 
 def clear(attempt: Path) -> None:

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+from relkit.adapters.edit_entries import ABOUT, NEXT, check_entries
 from relkit.adapters.edit_tools import Tools, read_file, refusal, run, write_file
 from relkit.errors import CheckError
 from relkit.release import Version
@@ -23,7 +24,6 @@ TOP = {
 }
 """By what blurb knows the top of CPython's tree, and how these files begin."""
 NO_CHANGES = ".. no changes: True"
-NEXT = "Misc/NEWS.d/next"
 
 
 def blurb_for(version: str) -> str:
@@ -40,13 +40,14 @@ def release_news(tree: Path, version: str, time: datetime, tools: Tools) -> None
     """Merge the entries of ``Misc/NEWS.d/next`` into the file of the release, dated by `time`.
 
     Raises `CheckError`: ``EDIT_NEWS`` with blurb's words, ``EDIT_NEWS_EXISTS``,
-    ``EDIT_NEWS_DATE``.
+    ``EDIT_NEWS_DATE``, and what `check_entries` raises.
     """
     news = f"Misc/NEWS.d/{version}.rst"
     if (tree / news).exists():
         remedy = "The NEWS of this version were released already; look at the branch."
         raise refusal("EDIT_NEWS_EXISTS", news, 0, "is there already", remedy)
     _check_top(tree)
+    check_entries(tree)
     today = {datetime.now(UTC).date().isoformat()}
     # Nothing at the top of the tree may stand in for a module that blurb imports.
     run(
@@ -96,9 +97,7 @@ def _dated(text: str, path: str, *, today: set[str], day: str) -> str:
 
 def _check_all_taken(tree: Path) -> None:
     left = sorted(
-        str(path.relative_to(tree))
-        for path in (tree / NEXT).rglob("*.rst")
-        if path.name != "README.rst"
+        str(path.relative_to(tree)) for path in (tree / NEXT).rglob("*.rst") if path.name != ABOUT
     )
     if left:
         raise CheckError(

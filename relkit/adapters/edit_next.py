@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from relkit.adapters.edit_tools import Tools, read_file, write_file
+from relkit.adapters.edit_tools import Tools, read_file, refusal, write_file
 from relkit.release import Version
 
 FOLDER = "Doc"
-DIRECTIVE = re.compile(
-    r"(?P<before>[ \t]*(?:[*+-][ \t]+)?\.\.[ \t]+"
+VERSIONED = (
+    r"[ \t]*(?:[*+-][ \t]+)?\.\.[ \t]+"
     r"(?:versionadded|versionchanged|versionremoved|deprecated|deprecated-removed|soft-deprecated)"
-    r"[ \t]*::[ \t]+)next(?=\s|$)"
+    r"[ \t]*::"
 )
+DIRECTIVE = re.compile(rf"(?P<before>{VERSIONED}[ \t]+)next(?=\s|$)")
+ARGUMENT = re.compile(rf"{VERSIONED}\s*(?P<word>\S+)", flags=re.IGNORECASE)
+MARKS = ".,:;!*`'\"|()"
 MARKUP = re.compile(r"\.\.[ \t]+(?P<name>[A-Za-z][\w:+.-]*?)[ \t]*::(?:\s|$)")
 LIST_ITEM = re.compile(r"(?:[*+-]|(?:[0-9]+|[A-Za-z#])[.)]|\([0-9A-Za-z#]+\))[ \t]+")
 LITERAL = frozenset(
@@ -36,15 +39,19 @@ def resolve_next(tree: Path, version: str, _time: datetime, _tools: Tools) -> No
     """Replace ``next`` in the version directives of all ``.rst`` files below ``Doc/``.
 
     Only directives count: in text, comments and literal blocks ``next`` stays. Raises
-    `CheckError` (``EDIT_ENCODING``).
+    `CheckError`: ``EDIT_ENCODING``, and ``EDIT_NEXT`` for a directive that nearly says ``next``
+    and would be published as it is.
     """
     new = docs_version(Version.parse(version))
     changed: dict[str, str] = {}
     for file in sorted((tree / FOLDER).rglob("*.rst")):
         path = file.relative_to(tree).as_posix()
-        if file.is_symlink() or b"next" not in file.read_bytes():
+        if file.is_symlink() or b"next" not in file.read_bytes().lower():
             continue
         text = read_file(tree, path)
+        if number := odd_line(text):
+            message = "says 'next' in a way that is not replaced, and would be published so"
+            raise refusal("EDIT_NEXT", path, number, message, "Correct it to plain next.")
         if (resolved := replace_next(text, new)) != text:
             changed[path] = resolved
     for path, text in changed.items():
@@ -58,6 +65,21 @@ def replace_next(text: str, version: str) -> str:
         if found := DIRECTIVE.match(lines[index]):
             lines[index] = found["before"] + version + lines[index][found.end() :]
     return "\n".join(lines)
+
+
+def odd_line(text: str) -> int:
+    """Return the number of the first line with a version directive that nearly says ``next``.
+
+    Another case, a punctuation mark behind it, or the word on the line after: all of these are
+    markup that works, and a version that no tool replaces. 0 where there is none.
+    """
+    lines = text.split("\n")
+    for index in _markup_lines(lines):
+        found = ARGUMENT.match("\n".join(lines[index : index + 2]))
+        said = found["word"].strip(MARKS).lower() if found else ""
+        if said == "next" and not DIRECTIVE.match(lines[index]):
+            return index + 1
+    return 0
 
 
 def _markup_lines(lines: list[str]) -> Iterator[int]:

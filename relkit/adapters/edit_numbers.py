@@ -31,7 +31,10 @@ NUMBERS = {
 }
 """The constants by name, with what their values look like."""
 DEFINE = re.compile(r"(?P<before>#define[ \t]+(?P<name>\w+)[ \t]+)(?P<value>[^ \t]+)[ \t]*")
-TITLE = re.compile(r"This is Python version 3\.[0-9]{1,2}\.[0-9]{1,2}(?: [a-z ]+ [0-9]{1,2})?")
+TITLE = re.compile(
+    r"This is Python version 3\.[0-9]{1,2}\.[0-9]{1,2}(?: [a-z ]+ [0-9]{1,2})?(?:\+(?:dev)?)?"
+)
+"""Since July 2026 the title ends with ``+`` or ``+dev`` between releases, as the header does."""
 DEV_SINCE = 15
 CORRECT = "Have the file corrected on the branch; nothing was changed."
 
@@ -51,19 +54,9 @@ def set_version(tree: Path, version: str, _time: datetime, _tools: Tools) -> Non
             code="EDIT_VERSION_ORDER",
             remedy="Correct the version that is to be released, or look at the branch.",
         )
-    level = next(name for name, short in LEVELS.items() if short == new.level)
-    header = _defined(
-        header,
-        {
-            "PY_MICRO_VERSION": str(new.micro),
-            "PY_RELEASE_LEVEL": level,
-            "PY_RELEASE_SERIAL": str(new.serial),
-            TEXT: f'"{new}"',
-        },
-    )
-    readme = _titled(readme, f"This is Python version {new.spelled}")
-    write_file(tree, HEADER, "\n".join(header))
-    write_file(tree, README, "\n".join(readme))
+    texts = {HEADER: numbered(header, new), README: titled(readme, new)}
+    for path, lines in texts.items():
+        write_file(tree, path, "\n".join(lines))
 
 
 def set_post_version(tree: Path, version: str, _time: datetime, _tools: Tools) -> None:
@@ -125,6 +118,21 @@ def _constants(lines: list[str]) -> dict[str, int]:
     return found
 
 
+def numbered(lines: list[str], version: Version) -> list[str]:
+    """Return the header with the constants of a version.
+
+    Raises `CheckError` (``EDIT_PATCHLEVEL``).
+    """
+    values = {
+        "PY_MINOR_VERSION": str(version.minor),
+        "PY_MICRO_VERSION": str(version.micro),
+        "PY_RELEASE_LEVEL": next(name for name, one in LEVELS.items() if one == version.level),
+        "PY_RELEASE_SERIAL": str(version.serial),
+        TEXT: f'"{version}"',
+    }
+    return _defined(lines, values)
+
+
 def _value(line: str) -> str:
     define = DEFINE.fullmatch(line)
     return define["value"] if define else ""
@@ -142,13 +150,18 @@ def _defined(lines: list[str], values: Mapping[str, str]) -> list[str]:
     return changed
 
 
-def _titled(lines: list[str], title: str) -> list[str]:
-    """Return the README with another title, underlined as long as it is."""
+def titled(lines: list[str], version: Version) -> list[str]:
+    """Return the README with a version in its title, underlined as long as it is.
+
+    Raises `CheckError` (``EDIT_README``). A line that is too long is a slip of some real
+    releases (3.12.0b1), and no error of the markup.
+    """
     old, line = (*lines, "", "")[:2]
     if not TITLE.fullmatch(old):
         message = f"{old[:60]!r} is not the title with the version"
         raise refusal("EDIT_README", README, 1, message, CORRECT)
-    if line != "=" * len(old):
+    if len(line) < len(old) or line.strip("="):
         message = f"{line[:60]!r} does not underline the title"
         raise refusal("EDIT_README", README, 2, message, CORRECT)
+    title = f"This is Python version {version.spelled}"
     return [title, "=" * len(title), *lines[2:]]

@@ -7,22 +7,20 @@ object, never a name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from pathlib import Path
+from hashlib import sha256
 
-from relkit.adapters import git_clone, git_edit
-from relkit.adapters.editors import Tools
+from relkit.adapters import git_branch, git_edit, git_merge, git_pick
 from relkit.adapters.git_bare import make_bare, protect
-from relkit.adapters.git_clone import clear_locks
-from relkit.adapters.git_command import GitCommand, Identity, failure
+from relkit.adapters.git_clone import checked_out, clear_locks, contains, home, keep_own, resolve
+from relkit.adapters.git_command import GitCommand, Identity
 from relkit.adapters.git_names import check_id, check_name, check_path
-from relkit.adapters.git_remotes import Remotes
-from relkit.adapters.git_tags import SigningKey, read_tag
-from relkit.errors import CheckError, WorldError
-from relkit.values import Change, CloneState, Commit, ObjectId, RefUpdate, Remote, Tag
+from relkit.adapters.git_place import GitPlace
+from relkit.adapters.git_tags import SigningKey
+from relkit.errors import CheckError
+from relkit.values import Change, Commit, ObjectId
 
 __all__ = [
     "GitRepository",
@@ -33,123 +31,14 @@ __all__ = [
     "protect",
 ]
 
-EDITED = "refs/relkit/edit"
-"""Where the result of an editor on a commit is kept in the clone: ``<editor>/<commit>``."""
+EDITED, PICKED, MERGED = "refs/relkit/edit", "refs/relkit/pick", "refs/relkit/merge"
+"""Where results are kept in the clone: ``<editor>/<commit>``, ``<base>/<digest of the commits>``,
+``<base>/<other>``."""
 
 
 @dataclass(frozen=True)
-class GitRepository:
-    """The release clone and its remotes (`relkit.ports.Repository`).
-
-    `clone` is where the release clone is, or will be made; beside it short-lived folders come
-    and go. `remotes` are the addresses (absolute paths, https, ssh) of `upstream` and `fork`,
-    `identity` makes commits and tags, `signing` signs tags and verifies them: its keyring is the
-    policy's. `protocols` are what git may speak to remotes: ``file``, ``https``, ``ssh``.
-    """
-
-    clone: Path
-    remotes: Mapping[Remote, str]
-    identity: Identity
-    signing: SigningKey
-    tools: Tools
-    protocols: tuple[str, ...] = ("file",)
-
-    def __post_init__(self) -> None:
-        _ = self._remotes  # bad addresses are refused before anything is begun
-
-    @cached_property
-    def _remotes(self) -> Remotes:
-        urls = {str(name): url for name, url in self.remotes.items()}
-        return Remotes(self.clone.parent, urls, self.protocols)
-
-    # --- remotes ------------------------------------------------------------------------------
-
-    def remote_ref(self, *, remote: Remote, ref: str) -> ObjectId | None:
-        """Return the object a full ref names on the remote, read afresh."""
-        return self._remotes.refs(remote, (ref,))[ref]
-
-    def remote_refs(self, *, remote: Remote, refs: tuple[str, ...]) -> dict[str, ObjectId | None]:
-        """Return what each of several full refs names on the remote, read in one go."""
-        return self._remotes.refs(remote, refs)
-
-    def push(self, *, remote: Remote, updates: tuple[RefUpdate, ...]) -> None:
-        """Move exactly these refs in one atomic push, each only from its expected old value.
-
-        A branch of upstream only moves forward. Raises `WorldError`: ``PUSH_REFUSED`` with the
-        server's words, ``REMOTE_MOVED``; `CheckError` (``NOT_FAST_FORWARD``).
-        """
-        self._remotes.push(self._clone(), remote, updates)
-
-    def remote_tag(self, *, remote: Remote, name: str) -> Tag | None:
-        """Fetch and verify a tag as a remote has it, without touching the clone's own tag."""
-        ref = f"refs/tags/{check_name(name)}"
-        git = self._writable_clone()
-        found = self._remotes.fetch(git, remote, ref)
-        return read_tag(git, name, found) if found else None
-
-    def contains(self, *, remote: Remote, branch: str, commit: ObjectId) -> bool:
-        """Tell whether a remote's branch contains a commit."""
-        ref = f"refs/heads/{check_name(branch)}"
-        check_id(commit)
-        git = self._writable_clone()
-        head = self._remotes.fetch(git, remote, ref)
-        return head is not None and git_clone.contains(git, head, commit)
-
-    # --- the clone ----------------------------------------------------------------------------
-
-    def make_clone(self, *, branch: str, commit: ObjectId) -> None:
-        """Make the release clone from upstream, with `branch` checked out at `commit`.
-
-        A clone that is there already stays, if it is fit. Raises `CheckError`: ``CLONE_BRANCH``,
-        ``CLONE_DIRTY``, ``CLONE_BEHIND``, ``CLONE_AHEAD``.
-        """
-        check_name(branch)
-        check_id(commit)
-        if self._clone_exists():
-            git_clone.check_existing(self._clone(), branch=branch, commit=commit)
-            return
-        self.clone.parent.mkdir(parents=True, exist_ok=True)
-        outside = GitCommand(self.clone.parent, protocols=self.protocols)
-        url = self.remotes["upstream"]
-        git_clone.make(outside, self.clone, url=url, branch=branch, commit=commit)
-
-    def clone_state(self) -> CloneState | None:
-        """Describe the release clone; None if there is none."""
-        return git_clone.state(self._clone()) if self._clone_exists() else None
-
-    def _clone_exists(self) -> bool:
-        if not self.clone.exists():
-            return False
-        if not (self.clone / ".git").is_dir():
-            raise CheckError(
-                f"{self.clone} is there, but is no release clone",
-                code="NOT_A_REPOSITORY",
-                remedy="Look at it and move it away.",
-            )
-        return True
-
-    def _clone(self) -> GitCommand:
-        """Return git on the release clone, after a look at the clone's settings."""
-        if not self._clone_exists():
-            raise WorldError(
-                f"there is no release clone at {self.clone}",
-                code="NO_CLONE",
-                remedy="Run the step that makes it.",
-            )
-        git = GitCommand(
-            self.clone,
-            self.clone / ".git",
-            self.protocols,
-            environment={"GNUPGHOME": str(self.signing.home)},
-        )
-        git_clone.guard_settings(git, self._remotes.urls)
-        return git
-
-    def _writable_clone(self) -> GitCommand:
-        """Return git on the release clone, free of locks that a killed git left."""
-        git = self._clone()
-        clear_locks(self.clone / ".git")
-        return git
+class GitRepository(GitPlace):
+    """The release clone and its remotes (`relkit.ports.Repository`): what is done with commits."""
 
     # --- commits ------------------------------------------------------------------------------
 
@@ -196,27 +85,93 @@ class GitRepository:
             tools=self.tools,
         )
         stamps = git_edit.EDITOR_IDENTITY.stamps(time)
-        made = git_edit.commit_tree(git, tree, base, f"relkit: {editor}", stamps)
+        made = git_edit.commit_tree(git, tree, (base,), f"relkit: {editor}", stamps)
         git.run("update-ref", ref, made)
 
     def edited(self, *, editor: str, base: ObjectId) -> Commit | None:
         """Return the commit which holds what `editor` made of `base`."""
-        if not self._clone_exists():
-            return None
-        git = self._clone()
-        made = self._resolve(git, self._edited_ref(editor, base))
-        return git_edit.read_commit(git, made)[0] if made else None
+        return self._kept(self._edited_ref(editor, base))
 
     def _edited_ref(self, editor: str, base: str) -> str:
         return f"{EDITED}/{check_name(editor)}/{check_id(base)}"
 
-    def _resolve(self, git: GitCommand, ref: str) -> str | None:
-        """Return the object a ref of the clone names; None if there is no such ref."""
-        answer = git.ask("rev-parse", "--quiet", "--verify", "--end-of-options", ref)
-        return answer.text.strip() or None
+    def pick(self, *, base: ObjectId, commits: tuple[ObjectId, ...], time: datetime) -> None:
+        """Pick commits of the upstream branch onto `base`, in order; keep the last one, unnamed.
+
+        The same arguments give the same commits. Raises `CheckError`: ``PICK_UNKNOWN``,
+        ``PICK_MERGE``, ``PICK_CONFLICT``, ``PICK_EMPTY``; then nothing is kept.
+        """
+        git, ref = self._writable_clone(), self._picked_ref(base, commits)
+        if not commits:
+            return
+        self._check_known(git, base, commits)
+        made = git_pick.pick(git, base=base, commits=commits, committer=self.identity, time=time)
+        for commit in made:
+            keep_own(git, commit)
+        git.run("update-ref", ref, made[-1])
+
+    def picked(self, *, base: ObjectId, commits: tuple[ObjectId, ...]) -> Commit | None:
+        """Return the last of the commits picked onto `base`; without any, `base` itself."""
+        return self._kept(self._picked_ref(base, commits) if commits else f"{base}^{{commit}}")
+
+    def _picked_ref(self, base: str, commits: Sequence[str]) -> str:
+        names = " ".join(check_id(commit) for commit in commits)
+        return f"{PICKED}/{check_id(base)}/{sha256(names.encode()).hexdigest()[:40]}"
+
+    def _check_known(self, git: GitCommand, base: str, commits: Sequence[str]) -> None:
+        """Refuse commits that the branch of the clone does not have upstream."""
+        known = home(git)
+        branch = known[0] if known else checked_out(git)
+        head = self._remotes.fetch(git, "upstream", f"refs/heads/{branch}")
+        lacking = [one for one in commits if head is None or not contains(git, head, one)]
+        if resolve(git, f"{base}^{{commit}}") is None:
+            lacking.insert(0, base)
+        if lacking:
+            raise CheckError(
+                f"{branch} of upstream, at {head}, does not contain {', '.join(lacking)}",
+                code="PICK_UNKNOWN",
+                remedy="Pick commits that were merged into the branch, by their full ids there.",
+            )
+
+    def merge(self, *, base: ObjectId, other: ObjectId, version: str, time: datetime) -> None:
+        """Merge a release commit that was made beside the branch into `base`, kept unnamed.
+
+        The release's own edits are brought to `base`. NEWS that the release tells is taken out of
+        ``Misc/NEWS.d/next``; where both changed the version, the release is right, and where both
+        changed the topics, the branch. Raises `CheckError`: ``MERGE_CONFLICT``,
+        ``MERGE_UNRELATED``.
+        """
+        git, ref = self._writable_clone(), self._merged_ref(base, other)
+        tree = git_merge.merge_release(git, base=base, other=other, version=version)
+        stamps = self.identity.stamps(time)
+        made = git_edit.commit_tree(git, tree, (base, other), f"Merge Python {version}", stamps)
+        keep_own(git, made)
+        git.run("update-ref", ref, made)
+
+    def merged(self, *, base: ObjectId, other: ObjectId) -> Commit | None:
+        """Return that merge: its parents are `base` and `other`."""
+        return self._kept(self._merged_ref(base, other))
+
+    def _merged_ref(self, base: str, other: str) -> str:
+        return f"{MERGED}/{check_id(base)}/{check_id(other)}"
+
+    def _kept(self, ref: str) -> Commit | None:
+        """Return a commit that is kept in the clone."""
+        if not self._clone_exists():
+            return None
+        git = self._clone()
+        made = resolve(git, ref)
+        return git_edit.read_commit(git, made)[0] if made else None
 
     def commit(
-        self, *, branch: str, parent: ObjectId, tree_of: ObjectId, message: str, time: datetime
+        self,
+        *,
+        branch: str,
+        parent: ObjectId,
+        tree_of: ObjectId,
+        message: str,
+        time: datetime,
+        also: ObjectId | None = None,
     ) -> None:
         """Commit the tree of `tree_of` on `parent` and put the clone's `branch` there.
 
@@ -224,62 +179,59 @@ class GitRepository:
         ``CLONE_DIRTY``, ``CLONE_MOVED``.
         """
         check_name(branch)
-        check_id(parent)
+        parents = _parents(parent, also)
         git = self._writable_clone()
         tree = git_edit.read_commit(git, check_id(tree_of))[0].tree
-        made = git_edit.commit_tree(git, tree, parent, message, self.identity.stamps(time))
-        git_edit.put_branch(git, branch=branch, parent=parent, commit=made)
+        made = git_edit.commit_tree(git, tree, parents, message, self.identity.stamps(time))
+        git_branch.put_branch(git, branch=branch, parent=parent, commit=made)
 
     def committed(
-        self, *, branch: str, parent: ObjectId, tree_of: ObjectId, message: str
+        self,
+        *,
+        branch: str,
+        parent: ObjectId,
+        tree_of: ObjectId,
+        message: str,
+        also: ObjectId | None = None,
     ) -> Commit | None:
-        """Return that commit, if the clone's `branch` stands there and its work tree is clean."""
-        state = self.clone_state()
-        if state is None or state.branch != branch or state.dirty:
-            return None
-        git = self._clone()
-        found, said = git_edit.read_commit(git, state.head)
-        tree = git_edit.read_commit(git, check_id(tree_of))[0].tree
-        fits = found.parents == (parent,) and found.tree == tree and said == message.rstrip("\n")
-        return found if fits else None
+        """Return that commit, if the clone's `branch` stands there and its work tree is clean.
 
-    # --- tags ---------------------------------------------------------------------------------
-
-    def create_tag(self, *, name: str, commit: ObjectId, message: str, time: datetime) -> None:
-        """Create the signed, annotated tag in the clone, with the release manager's key.
-
-        Raises `CheckError` (``TAG_EXISTS``), `WorldError` (``TAG_SIGNING``).
+        The work tree of a branch that is not checked out is not looked at. A commit that is being
+        taken back is there until that is complete.
         """
-        check_id(commit)
-        there = self.tag(name=name)
-        if there is not None:
-            if there.commit == commit and there.signer == self.signing.fingerprint:
-                return
-            raise CheckError(
-                f"{name} is there: on {there.commit}, signed by {there.signer or 'nobody known'}; "
-                f"wanted is {commit}, signed by {self.signing.fingerprint}",
-                code="TAG_EXISTS",
-                remedy="See who made it. A tag that was pushed is never moved.",
-            )
-        git = self._writable_clone().with_environment(**self.identity.stamps(time))
-        key = f"--local-user={self.signing.fingerprint}"
-        answer = git.ask(
-            # The signature begins on a line of its own.
-            *("tag", "--sign", key, "--cleanup=verbatim", "-m", message.rstrip("\n") + "\n"),
-            *("--end-of-options", name, commit),
-        )
-        if answer.status != 0:
-            raise WorldError(
-                f"git could not sign the tag {name}: {answer.words}",
-                code="TAG_SIGNING",
-                remedy="See whether the key and its agent can be used, then run this again.",
-            ) from failure("tag", answer)
-
-    def tag(self, *, name: str) -> Tag | None:
-        """Read and verify a tag of the clone; None if there is no such tag."""
-        ref = f"refs/tags/{check_name(name)}"
-        if not self._clone_exists():
+        head = self._head_of(check_name(branch))
+        if head is None:
             return None
         git = self._clone()
-        found = self._resolve(git, ref)
-        return read_tag(git, name, found) if found else None
+        found, said = git_edit.read_commit(git, head)
+        tree = git_edit.read_commit(git, check_id(tree_of))[0].tree
+        as_told = found.parents == _parents(parent, also) and said == message.rstrip("\n")
+        return found if as_told and found.tree == tree else None
+
+    def _head_of(self, branch: str) -> str | None:
+        state = self.clone_state()
+        if state is None:
+            return None
+        git = self._clone()
+        if state.branch == branch:
+            there = not state.dirty or git_branch.being_taken_back(git, state.head)
+            return state.head if there else None
+        known = home(git)
+        # With another branch checked out than the clone was made for, nothing is as it should be.
+        return resolve(git, f"refs/heads/{branch}") if known and known[0] == state.branch else None
+
+    def take_back(self, *, branch: str, to: ObjectId | None) -> None:
+        """Put the clone's `branch` back to `to`, if all after it was made by this run.
+
+        None: the branch was made by this run and is deleted. Its commits stay in the clone. What
+        is not there, or behind `to`, is left alone. Raises `CheckError`: ``CLONE_BRANCH``,
+        ``CLONE_DIRTY``, ``CLONE_MOVED``.
+        """
+        check_name(branch)
+        if self._clone_exists():
+            git = self._writable_clone()
+            git_branch.take_back(git, branch=branch, to=to and check_id(to))
+
+
+def _parents(parent: str, also: str | None) -> tuple[str, ...]:
+    return tuple(check_id(one) for one in (parent, also) if one is not None)

@@ -198,6 +198,8 @@ def _copy(git: GitCommand, source: Path, branch: str, new: Path) -> None:
     )
     bare = GitCommand(new, new)
     bare.run("config", "--remove-section", "remote.origin")
+    # As with CPython's: a branch can be deleted, since the default one is another.
+    bare.run("symbolic-ref", "HEAD", "refs/heads/main")
     for key, value in OWN_SETTINGS.items():
         bare.run("config", key, value)
     listed = git.run(

@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
@@ -21,6 +21,8 @@ from relkit.values import CloneState
 
 OWN_COMMITS = "refs/relkit/commit"
 """Each commit that relkit made in the clone has a ref here, named by its id."""
+HOME = "refs/relkit/clone"
+"""The branch that the clone was made for has a ref of its name here, on the frozen head."""
 DETACHED = "(no branch)"
 LOCK_PATIENCE_SECONDS = 5.0
 """How long a git that outlived a killed relkit may take to end."""
@@ -97,14 +99,19 @@ def _setting(key: str, value: str, what: str, code: str) -> CheckError:
 
 def state(git: GitCommand) -> CloneState:
     """Describe a clone; the paths are those that `git status` names, untracked ones too."""
-    at = git.ask("symbolic-ref", "--quiet", "--short", "HEAD")
     head = git.line("rev-parse", "--verify", "--end-of-options", "HEAD^{commit}")
     status = git.run("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
     return CloneState(
-        branch=at.text.strip() if at.status == 0 else DETACHED,
+        branch=checked_out(git) or DETACHED,
         head=head,
         dirty=tuple(entry[3:] for entry in status.fields()),
     )
+
+
+def checked_out(git: GitCommand) -> str | None:
+    """Return the branch that HEAD is on, whatever tag has the same name; None: on none."""
+    at = git.ask("symbolic-ref", "--quiet", "HEAD")
+    return at.text.strip().removeprefix("refs/heads/") if at.status == 0 else None
 
 
 def make(git: GitCommand, target: Path, *, url: str, branch: str, commit: str) -> None:
@@ -126,6 +133,7 @@ def make(git: GitCommand, target: Path, *, url: str, branch: str, commit: str) -
                 remedy="The branch was rewritten or is another one; begin with a new look at it.",
             )
         inside.run("update-ref", f"refs/heads/{branch}", commit)
+        inside.run("update-ref", f"{HOME}/{branch}", commit)
         inside.run("reset", "--quiet", "--hard")
         for section in ("remote.upstream", f"branch.{branch}"):
             inside.run("config", "--remove-section", section)
@@ -133,7 +141,7 @@ def make(git: GitCommand, target: Path, *, url: str, branch: str, commit: str) -
 
 
 def check_existing(git: GitCommand, *, branch: str, commit: str) -> None:
-    """Refuse a clone that is not on `branch`, clean, and at `commit` or own commits after it.
+    """Refuse a clone that is not on `branch`, clean, and at `commit` or own commits besides.
 
     Raises `CheckError`: ``CLONE_BRANCH``, ``CLONE_DIRTY``, ``CLONE_BEHIND``, ``CLONE_AHEAD``.
     """
@@ -142,14 +150,22 @@ def check_existing(git: GitCommand, *, branch: str, commit: str) -> None:
         raise _unfit("CLONE_BRANCH", f"is on {now.branch}, not on {branch}")
     if now.dirty:
         raise _unfit("CLONE_DIRTY", f"has uncommitted changes: {', '.join(now.dirty[:5])}")
-    if not contains(git, now.head, commit):
+    if not contains(git, now.head, commit) and now.head not in own_commits(git):
         raise _unfit("CLONE_BEHIND", f"is at {now.head}, which does not contain {commit}")
-    if foreign := foreign_commits(git, since=commit):
+    if foreign := foreign_commits(git, now.head, since=(commit,)):
         raise _unfit("CLONE_AHEAD", f"has {foreign[0]} after {commit}, not made by this run")
+    git.run("update-ref", f"{HOME}/{branch}", commit)
 
 
 def _unfit(code: str, what: str) -> CheckError:
     return CheckError(f"the release clone {what}", code=code, remedy=MOVE_AWAY)
+
+
+def home(git: GitCommand) -> tuple[str, str] | None:
+    """Return the branch a clone was made for and its frozen head; None: an older relkit made it."""
+    refs = git.run("for-each-ref", "--format=%(objectname) %(refname)", f"{HOME}/").text
+    commit, _, ref = refs.partition("\n")[0].partition(" ")
+    return (ref.removeprefix(f"{HOME}/"), commit) if ref else None
 
 
 def contains(git: GitCommand, ref: str, commit: str) -> bool:
@@ -157,8 +173,33 @@ def contains(git: GitCommand, ref: str, commit: str) -> bool:
     return git.ask("merge-base", "--is-ancestor", "--end-of-options", commit, ref).status == 0
 
 
-def foreign_commits(git: GitCommand, *, since: str) -> list[str]:
-    """Return the commits of HEAD after `since` that relkit did not make."""
-    made = git.run("for-each-ref", "--format=%(objectname)", OWN_COMMITS).text.split()
-    new = git.run("rev-list", "--end-of-options", f"{since}..HEAD").text.split()
+def resolve(git: GitCommand, ref: str) -> str | None:
+    """Return the object a ref of this repository names; None if there is no such ref."""
+    answer = git.ask("rev-parse", "--quiet", "--verify", "--end-of-options", ref)
+    return answer.text.strip() or None
+
+
+def own_commits(git: GitCommand) -> frozenset[str]:
+    """Return the commits that relkit has made in this clone."""
+    refs = git.run("for-each-ref", "--format=%(objectname)", f"{OWN_COMMITS}/")
+    return frozenset(refs.text.split())
+
+
+def keep_own(git: GitCommand, commit: str) -> None:
+    """Note a commit as made by relkit; it is never lost from the clone."""
+    git.run("update-ref", f"{OWN_COMMITS}/{commit}", commit)
+
+
+def foreign_commits(git: GitCommand, head: str, *, since: Sequence[str]) -> list[str]:
+    """Return the commits of `head` that none of `since` contains and relkit did not make."""
+    new = git.run("rev-list", "--end-of-options", head, *(f"^{one}" for one in since)).text.split()
+    made = own_commits(git) if new else frozenset()
     return [commit for commit in new if commit not in made]
+
+
+def put_aside(clone: Path) -> None:
+    """Rename a clone to ``<clone>.superseded-<n>``; nothing of it is lost."""
+    number = 1
+    while (aside := clone.with_name(f"{clone.name}.superseded-{number}")).exists():
+        number += 1
+    clone.rename(aside)

@@ -1,4 +1,4 @@
-"""Running an editor on the tree of a commit, and committing trees.
+"""Running an editor on the tree of a commit; reading and writing commits.
 
 An editor works on a checkout of its own beside the clone, with an index of its own: the clone's
 work tree, index and branch never see it, whatever the editor does and whenever it is killed.
@@ -12,7 +12,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 
 from relkit.adapters.editors import EDITORS, Tools
-from relkit.adapters.git_clone import OWN_COMMITS, beside, contains, foreign_commits, state
+from relkit.adapters.git_clone import beside
 from relkit.adapters.git_command import GitCommand, Identity
 from relkit.errors import CheckError, UsageError, WorldError
 from relkit.values import Change, Commit
@@ -86,14 +86,15 @@ def changes(git: GitCommand, base: str, commit: str) -> tuple[Change, ...]:
 
 
 def commit_tree(
-    git: GitCommand, tree: str, parent: str, message: str, stamps: Mapping[str, str]
+    git: GitCommand, tree: str, parents: Sequence[str], message: str, stamps: Mapping[str, str]
 ) -> str:
     """Write a commit object; the same arguments give the same id."""
     if not message.strip() or "\0" in message:
         raise UsageError(
             f"{message!r} is no commit message", code="BAD_MESSAGE", remedy="Give it some text."
         )
-    return git.with_environment(**stamps).line("commit-tree", "-p", parent, "-m", message, tree)
+    lineage = [word for parent in parents for word in ("-p", parent)]
+    return git.with_environment(**stamps).line("commit-tree", *lineage, "-m", message, tree)
 
 
 def read_commit(git: GitCommand, commit: str) -> tuple[Commit, str]:
@@ -106,41 +107,6 @@ def read_commit(git: GitCommand, commit: str) -> tuple[Commit, str]:
         parents=tuple(value for key, value in lines if key == "parent"),
     )
     return found, message.rstrip("\n")
-
-
-def put_branch(git: GitCommand, *, branch: str, parent: str, commit: str) -> None:
-    """Put the clone's branch, index and work tree from `parent` to `commit`.
-
-    The branch may also stand at another commit of ours on `parent`, which a later revision of
-    the run replaces (it stays reachable). Raises `CheckError`: ``CLONE_BRANCH``, ``CLONE_DIRTY``,
-    ``CLONE_MOVED``.
-    """
-    now = state(git)
-    if now.branch != branch:
-        raise _unfit("CLONE_BRANCH", f"is on {now.branch}, not on {branch}")
-    if now.head != commit:
-        if now.dirty:
-            raise _unfit("CLONE_DIRTY", f"has uncommitted changes: {', '.join(now.dirty[:5])}")
-        if now.head != parent and not _replaceable(git, parent=parent, commit=commit):
-            raise _unfit("CLONE_MOVED", f"is at {now.head}, not at {parent}")
-        git.run("update-ref", f"{OWN_COMMITS}/{commit}", commit)
-        git.run("update-ref", "-m", "relkit", f"refs/heads/{branch}", commit, now.head)
-    # Also where the branch is there already: a killed run may not have come to this.
-    git.run("reset", "--quiet", "--hard")
-
-
-def _replaceable(git: GitCommand, *, parent: str, commit: str) -> bool:
-    """Tell whether all that HEAD has after `parent` is ours, and `commit` is not among it."""
-    ours = contains(git, "HEAD", parent) and not foreign_commits(git, since=parent)
-    return ours and not contains(git, "HEAD", commit)
-
-
-def _unfit(code: str, what: str) -> CheckError:
-    return CheckError(
-        f"the release clone {what}",
-        code=code,
-        remedy="See who changed it; put it back, or begin with a new clone.",
-    )
 
 
 def blob_text(git: GitCommand, commit: str, path: str) -> str | None:

@@ -14,6 +14,7 @@ from relkit.values import ObjectId, RefUpdate
 
 OWN_REFS = "refs/relkit/remote"
 """Where fetched refs are kept in the clone: ``<remote>/heads/main``, ``<remote>/tags/v3.9.0``."""
+NEVER_DELETED = frozenset({"refs/heads/main"})
 NONE = "nothing"
 
 
@@ -50,8 +51,9 @@ class Remotes:
         """Move exactly these refs from `git`'s repository, all or none.
 
         Refs that are already where they should be are left alone. A branch of upstream only
-        moves forward. Raises `WorldError` (``PUSH_REFUSED`` with the server's words,
-        ``REMOTE_MOVED``) and `CheckError` (``NOT_FAST_FORWARD``).
+        moves forward; it is deleted only where a tag stays on its last commit, and `main` never.
+        Raises `WorldError` (``PUSH_REFUSED`` with the server's words, ``REMOTE_MOVED``) and
+        `CheckError` (``NOT_FAST_FORWARD``, ``BRANCH_NOT_KEPT``).
         """
         wanted = {check_ref(one.ref): one for one in updates}
         if len(wanted) != len(updates) or not updates:
@@ -65,6 +67,7 @@ class Remotes:
             return
         if remote == "upstream":
             _check_forward(git, updates)
+            self._check_kept(git, updates)
         answer = git.ask(
             *("push", "--quiet", "--porcelain", "--atomic", "--no-verify", "--no-follow-tags"),
             *(f"--force-with-lease={one.ref}:{one.old or ''}" for one in updates),
@@ -96,6 +99,25 @@ class Remotes:
                 remedy="It moved while it was read; see who moves it, then look again.",
             )
         return found
+
+    def _check_kept(self, git: GitCommand, updates: tuple[RefUpdate, ...]) -> None:
+        """Refuse to delete a branch of upstream unless a tag keeps its last commit."""
+        gone = [one for one in updates if one.ref.startswith("refs/heads/") and not one.new]
+        if not gone:
+            return
+        pushed = [one.new for one in updates if one.new and one.ref.startswith("refs/tags/")]
+        kept = {git.line("rev-parse", "--verify", f"{tag}^{{commit}}") for tag in pushed}
+        listed = git.ask("ls-remote", "--tags", "--end-of-options", self.urls["upstream"])
+        if listed.status != 0:
+            raise _unreachable("upstream", listed)
+        kept |= {line.partition("\t")[0] for line in listed.text.splitlines()}
+        for one in gone:
+            if one.old is not None and one.old not in kept:
+                raise CheckError(
+                    f"{one.ref} of upstream would be deleted, and no tag is on {one.old}",
+                    code="BRANCH_NOT_KEPT",
+                    remedy="Tag its last commit, and push the tag before or together with this.",
+                )
 
     def _effective(self, git: GitCommand, remote: str) -> str:
         """Return a remote's address, if git in this repository takes it as it is written."""
@@ -136,6 +158,8 @@ def _check_forward(git: GitCommand, updates: tuple[RefUpdate, ...]) -> None:
     for one in updates:
         if not one.ref.startswith("refs/heads/") or one.old is None:
             continue
+        if one.new is None and one.ref not in NEVER_DELETED:
+            continue  # deletions are looked at by themselves
         if one.new is None or not contains(git, check_id(one.new), one.old):
             raise CheckError(
                 f"{one.ref} of upstream at {one.old} would move to {one.new or NONE}, "

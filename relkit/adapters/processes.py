@@ -21,8 +21,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from relkit.adapters.attempts import clear, home_of, newest, number_of, outcome, status_of, told
+from relkit.adapters.attempts import (
+    clear,
+    end,
+    home_of,
+    newest,
+    number_of,
+    outcome,
+    status_of,
+    told,
+)
 from relkit.adapters.subjects import opened
+from relkit.adapters.superseded import put_aside
 from relkit.building.builder import PROGRAMS
 from relkit.building.job import JOB, LOCK, LOG, OUT, WORK, hold, write_whole
 from relkit.errors import CheckError, UsageError
@@ -124,6 +134,23 @@ class ProcessBuilders:
         return result.model_copy(
             update={"files": tuple(_again(last / OUT, file) for file in result.files)}
         )
+
+    def cancel(self, *, name: str, nonce: str) -> None:
+        """End a build, if it runs, with its tools; put it aside as ``superseded/<name>.<n>``.
+
+        Afterwards nobody finds it, whatever it had delivered. Raises `WorldError`
+        (``BUILD_NOT_ENDED``).
+        """
+        home = home_of(self._folder, nonce, name)
+        if not home.is_dir():
+            return
+        with _alone(home):
+            last = newest(home)
+            if last is not None and status_of(last).status != "done":
+                end(last)
+                _reap()
+                clear(last)
+            put_aside(home)
 
     def log(self, *, name: str, nonce: str) -> str:
         """Return the end of the newest attempt's log."""

@@ -1,6 +1,7 @@
 """The collected files of a release: taken by digest, read-only, never replaced.
 
-What the release itself writes (a manifest, digests in a text file) lies beside them.
+What the release itself writes (a manifest, digests in a text file) lies beside them; what a respin
+discards lies in the folder ``superseded``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import IO
 
 from relkit.adapters.attempts import delivered_by
 from relkit.adapters.subjects import digest_changed, opened
+from relkit.adapters.superseded import put_aside
 from relkit.errors import CheckError, UsageError, WorldError
 from relkit.values import Artifact
 
@@ -51,6 +53,10 @@ class Shelf:
             return None
         with opened(path) as found:
             return Artifact(name=name, size=found.size, sha256=found.sha256)
+
+    def discard(self, *, name: str) -> None:
+        """Put a file or text aside as ``superseded/<name>.<n>``; none is fine."""
+        put_aside(self._path(name))
 
     def write(self, *, name: str, text: str) -> None:
         """Write a text, whole or not at all; the same one again changes nothing."""

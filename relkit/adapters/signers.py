@@ -16,6 +16,7 @@ from relkit.adapters import sigstore as sigstore_adapter
 from relkit.adapters.gpg import GpgSigner
 from relkit.adapters.sigstore import SigstoreSigner
 from relkit.adapters.subjects import Subject, digest_changed, opened, read_signature
+from relkit.adapters.superseded import put_aside
 from relkit.errors import CheckError, ReleaseError, UsageError, VerificationError, WorldError
 from relkit.values import Artifact, Companion, FileName, Tool
 
@@ -85,6 +86,14 @@ class LocalSigners:
         except (CheckError, VerificationError) as error:
             _logger.info("%s does not count: %s", beside.name, error)
             return None
+
+    def forget(self, *, scheme: str, name: str) -> None:
+        """Put the signature of a file aside as ``superseded/<its name>.<n>``; none is fine.
+
+        What a transparency log holds stays there: it says what was signed, not what is released.
+        """
+        known, path = _scheme(scheme), self._path(name)
+        put_aside(path.with_name(name + SUFFIXES[known]))
 
     def _verify(self, scheme: Scheme, name: str, subject: Subject, signature: bytes) -> None:
         if scheme == "sigstore":

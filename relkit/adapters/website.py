@@ -15,6 +15,7 @@ from relkit.adapters.web import TIMEOUT_SECONDS, Web, content_type, text
 from relkit.adapters.website_api import Answer, Api, UnknownStateError, unknown_state, unreadable
 from relkit.adapters.website_rows import (
     LINK,
+    check_change,
     checked_slug,
     conflict,
     number_in,
@@ -154,6 +155,30 @@ class PythonOrg:
         except UnknownStateError:
             there = self.release(slug=slug)
             if there == row or not settled(wanted, there):
+                raise
+
+    def change_release(self, *, slug: str, release: SiteRelease) -> None:
+        """Replace the fields of a release row; only those that differ are sent.
+
+        `is_latest` takes that mark off all other releases of the same major version. Raises
+        `WorldError`: ``SITE_MISSING``, ``SITE_FIXED`` (slug, published or not),
+        ``SITE_LATEST_PREVIEW``.
+        """
+        found = self._release(slug)
+        if found is None:
+            raise refusal(f"the site has no release {slug}", "SITE_MISSING")
+        number, row = found
+        check_change(row, release)
+        asked, there = (one.model_dump(mode="json") for one in (release, row))
+        fields = {name: value for name, value in asked.items() if value != there[name]}
+        if not fields:
+            return
+        try:
+            answer = self._api.write("v2", "PATCH", f"release/{number}/", fields)
+            settled(release, row_value(SiteRelease, _changed(answer, OK)))
+        except UnknownStateError:
+            now = self.release(slug=slug)
+            if now == row or not settled(release, now):
                 raise
 
     def page(self, *, slug: str) -> str | None:

@@ -54,6 +54,18 @@ def settled(wanted: Row, there: Row | None) -> bool:
     raise conflict(f"the site has {wanted.slug}, but {'; '.join(differ)}")
 
 
+def check_change(there: SiteRelease, wanted: SiteRelease) -> None:
+    """Refuse a change of what a row is known by, or of whether its readers see it."""
+    for name in ("slug", "is_published"):
+        found, asked = getattr(there, name), getattr(wanted, name)
+        if found != asked:
+            raise refusal(f"{name} of {there.slug} is {found!r}, not {asked!r}", "SITE_FIXED")
+    if wanted.is_latest and wanted.pre_release:
+        raise refusal(
+            f"{there.slug} is a preview: it is never the latest release", "SITE_LATEST_PREVIEW"
+        )
+
+
 def row_value(kind: type[Row], row: Json) -> Row:
     """Return a row as a value; every field must be there and of its type."""
     absent = sorted(kind.model_fields.keys() - row.keys())

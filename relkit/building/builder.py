@@ -37,6 +37,7 @@ PROGRAMS: Mapping[str, str] = {
     "source": "relkit.building.archives:source",
     "rebuild": "relkit.building.archives:source",
     "compare": "relkit.building.archives:compared",
+    "docs": "relkit.building.docs:documented",
     "test": "relkit.building.interpreter:tested",
     "stranger": "relkit.building.interpreter:tried_as_stranger",
 }

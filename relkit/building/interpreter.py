@@ -18,6 +18,7 @@ from relkit.errors import CheckError
 
 TEST_NAME = re.compile(r"test_[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 TOTAL = re.compile(r"^Total tests: run=([\d,]+)(?: .*?failures=([\d,]+))?", re.MULTILINE)
+FAILED = re.compile(r"^[0-9,]+ tests? failed(?: again)?:\n((?: {4}.*(?:\n|$))+)", re.MULTILINE)
 RAN = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 NAMED_VERSION = re.compile(r"[a-z]+-?(3\.\d+)")
 STAMP = re.compile(r'^#define PY_VERSION\s+"([^"]*)"', re.MULTILINE)
@@ -59,13 +60,15 @@ def tested(job: Job) -> None:
     """Build, test, install and use what is in the collected ``.tar.xz``.
 
     The option `tests` names the tests, between spaces. Facts: `version`, `tests_run`,
-    `tests_failed`, `selection`, `venv`, `pip`, `extension`, and the seconds of each part.
+    `tests_failed`, `failures`, `selection`, `venv`, `pip`, `extension`, and the seconds of each
+    part. Where tests fail, the build is done with that: nothing is installed or tried.
     """
     prefix = job.folder / "work" / "prefix"
     with job.part("unpack"), checked_input(job, job.input(".tar.xz")) as archive:
         tree = _unpacked(job, archive)
     python = _made(job, tree, prefix)
-    _run_tests(job, python)
+    if not _run_tests(job, python):
+        return
     with job.part("install"):
         job.run(["make", "install"], cwd=tree)
     _check_names(job, prefix)
@@ -127,7 +130,8 @@ def _check_stamp(job: Job, what: str, found: str) -> None:
         )
 
 
-def _run_tests(job: Job, python: Path) -> None:
+def _run_tests(job: Job, python: Path) -> bool:
+    """Run the selection and state how it went; return whether all of it passed."""
     names = job.options.get("tests", "").split()
     if not names or not all(TEST_NAME.fullmatch(name) for name in names):
         raise CheckError(
@@ -135,16 +139,21 @@ def _run_tests(job: Job, python: Path) -> None:
             code="TEST_SELECTION",
             remedy="Name tests such as test_int, with spaces between them.",
         )
+    command = [str(python), "-m", "test", f"-j{_cores()}", *names]
     with job.part("tests"):
-        said = job.ask([python, "-m", "test", f"-j{_cores()}", *names], cwd=python.parent)
-    run, failed = test_counts(said)
-    if not run or failed:
+        status, said = job.attempt(command, cwd=python.parent)
+    run, counted = test_counts(said)
+    # A test file that crashed has failed, and is in no count of tests.
+    failed = max(counted, 1) if status else counted
+    if not run and not failed:
         raise CheckError(
-            f"{run} tests ran, {failed} failed: {' '.join(names)}",
-            code="TESTS_EMPTY" if not run else "TESTS_FAILED",
+            f"no test ran: {' '.join(names)}",
+            code="TESTS_EMPTY",
             remedy="Read the build's log; tests that do not run prove nothing.",
         )
     job.facts.update({"tests_run": run, "tests_failed": failed, "selection": tuple(names)})
+    job.facts["failures"] = failed_tests(said)
+    return not failed
 
 
 def test_counts(said: str) -> tuple[int, int]:
@@ -157,6 +166,12 @@ def test_counts(said: str) -> tuple[int, int]:
         run, failed = totals[-1]
         return _number(run), _number(failed)
     return sum(int(count) for count in RAN.findall(said)), 0
+
+
+def failed_tests(said: str) -> tuple[str, ...]:
+    """Return the test files that ``python -m test`` lists as failed at its end."""
+    lists = FAILED.findall(said)
+    return tuple(lists[-1].split()) if lists else ()
 
 
 def _number(text: str) -> int:

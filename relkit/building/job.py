@@ -81,6 +81,11 @@ class Job:
         )
 
     @property
+    def docs_environments(self) -> Path:
+        """Where the environments for building docs are kept: beside the installed blurbs."""
+        return self.blurb.parent / "docs"
+
+    @property
     def out(self) -> Path:
         """Where files to deliver are put."""
         return self.folder / OUT
@@ -121,22 +126,50 @@ class Job:
         self, command: Sequence[str | Path], *, cwd: Path, extra: Mapping[str, str] | None = None
     ) -> str:
         """Run a tool as `run` does, and return what it says, stripped."""
+        return self._heard(command, cwd, extra or {}, must_end_well=True)[1]
+
+    def attempt(
+        self, command: Sequence[str | Path], *, cwd: Path, extra: Mapping[str, str] | None = None
+    ) -> tuple[int, str]:
+        """Run a tool that may find something wrong; return its status, and what it says.
+
+        One that cannot be run, or never ends, is refused as by `run`.
+        """
+        return self._heard(command, cwd, extra or {}, must_end_well=False)
+
+    def _heard(
+        self,
+        command: Sequence[str | Path],
+        cwd: Path,
+        extra: Mapping[str, str],
+        *,
+        must_end_well: bool,
+    ) -> tuple[int, str]:
+        status = 0
         with tempfile.TemporaryFile(dir=self.folder / WORK) as file:
             try:
-                self._run(command, cwd, extra or {}, output=file.fileno())
+                status = self._run(
+                    command, cwd, extra, output=file.fileno(), must_end_well=must_end_well
+                )
             finally:
                 file.seek(0)
                 said = file.read().decode("utf-8", "replace")
                 print(said, end="", flush=True)  # noqa: T201 (standard output is the build's log)
-        return said.strip()
+        return status, said.strip()
 
     def _run(
-        self, command: Sequence[str | Path], cwd: Path, extra: Mapping[str, str], output: int | None
-    ) -> None:
+        self,
+        command: Sequence[str | Path],
+        cwd: Path,
+        extra: Mapping[str, str],
+        output: int | None,
+        *,
+        must_end_well: bool = True,
+    ) -> int:
         words = [str(word) for word in command]
         print("$", " ".join(words), flush=True)  # noqa: T201 (standard output is the build's log)
         try:
-            subprocess.run(
+            done = subprocess.run(
                 words,
                 cwd=cwd,
                 env={**os.environ, **extra},
@@ -146,7 +179,7 @@ class Job:
                 # Held by every tool: after a kill it tells whether some of them live on.
                 pass_fds=() if self.tools_lock is None else (self.tools_lock,),
                 timeout=TOOL_TIMEOUT_SECONDS,
-                check=True,
+                check=must_end_well,
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise WorldError(
@@ -154,6 +187,7 @@ class Job:
                 code="BUILD_FAILED",
                 remedy="Read the end of the build's log.",
             ) from error
+        return done.returncode
 
 
 def _reason(error: Exception) -> str:

@@ -26,24 +26,28 @@ from relkit.graph.cards import (
     OWN,
     PAPER,
     SOFT,
+    STRIP,
     Card,
     add,
     at,
+    left,
+    mark,
     sign,
     stop,
     wire,
-    write,
 )
 from relkit.graph.layout import CARD_WIDTH, Line, full_width, lay_out
+from relkit.graph.overview import BOUNDARY, Overview
+from relkit.graph.traits import RISKS, hands_on, risks_of, zone_of
 from relkit.graph.wires import wires
 from relkit.history import Status
-from relkit.release import Kind
+from relkit.kinds import RELEASES, Kind
 from relkit.step import Step, needed, steps_of
 
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 BAND, RULE = "#f3f5f8", "#d5dbe2"
 LETTERS = 16  # in a line of a title
-LEGEND = 118  # height of what stands above the bands
+LEGEND = 130  # height of what stands above the overview
 EDGE = 8
 
 Edges = Mapping[str, Sequence[str]]
@@ -57,11 +61,14 @@ def draw(kind: Kind, status: Mapping[str, Status]) -> str:
     """
     cards = [_card(number, one, status) for number, one in enumerate(steps_of(kind), 1)]
     after = edges(kind)
-    height = HEAD + max(card.rows for card in cards) * LEADING + FOOT
-    lines = lay_out(after, {card.step.name: card.step.phase for card in cards}, height, LEGEND)
-    root = _sheet(kind, full_width(lines), lines[-1].bottom + EDGE)
+    height = HEAD + max(card.rows for card in cards) * LEADING + STRIP + FOOT
+    overview = Overview(cards, full_width(), LEGEND)
+    phases = {card.step.name: card.step.phase for card in cards}
+    lines = lay_out(after, phases, height, overview.bottom + 2 * EDGE)
+    root = _sheet(kind, full_width(), lines[-1].bottom + EDGE)
     _describe(root, kind, cards)
     _legend(root, kind, cards)
+    overview.draw(root)
     for line in lines:
         _bands(root, line, cards)
     _wires(root, lines, after, cards)
@@ -113,8 +120,11 @@ def _card(number: int, one: Step[Any], status: Mapping[str, Status]) -> Card:
 def _facts(one: Step[Any], after: Sequence[str]) -> str:
     facts = {
         "where": one.where,
+        "zone": zone_of(one).name,
         "gate": one.gate,
         "by": None if one.actor == MANAGER else one.actor,
+        "risk": ", ".join(risk.name for risk in risks_of(one)),
+        "hands on": hands_on(one),
         "after": ", ".join(after),
     }
     return "; ".join(f"{name}: {value}" for name, value in facts.items() if value)
@@ -127,7 +137,7 @@ def _sheet(kind: Kind, width: int, height: int) -> ET.Element:
     """Return an empty sheet; it is white by itself, whatever page it stands in."""
     root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img"})
     root.attrib |= {
-        "aria-label": f"Steps of the kind {kind}",
+        "aria-label": _heading(kind),
         "width": str(width),
         "height": str(height),
         "viewBox": f"0 0 {width} {height}",
@@ -138,8 +148,13 @@ def _sheet(kind: Kind, width: int, height: int) -> ET.Element:
     return root
 
 
+def _heading(kind: Kind) -> str:
+    of = "A release of the kind" if kind in RELEASES else "The transition"
+    return f"{of} {kind}"
+
+
 def _describe(root: ET.Element, kind: Kind, cards: Sequence[Card]) -> None:
-    add(root, "title").text = f"Steps of the kind {kind}"
+    add(root, "title").text = _heading(kind)
     counts = Counter(card.state for card in cards)
     said = ", ".join(f"{counts[word]} {word}" for word in LOOKS if counts[word])
     now = [f"{card.step.name} ({card.state})" for card in cards if LOOKS[card.state].now]
@@ -150,8 +165,8 @@ def _describe(root: ET.Element, kind: Kind, cards: Sequence[Card]) -> None:
 def _legend(root: ET.Element, kind: Kind, cards: Sequence[Card]) -> None:
     right = int(root.attrib["width"]) - EDGE
     done = sum(card.state == "complete" for card in cards)
-    _left(root, EDGE, 26, f"A release of the kind {kind}", 19, font_weight=700)
-    counted = _left(root, right, 26, f"{done} of {len(cards)} complete", 14, font_weight=600)
+    left(root, EDGE, 26, _heading(kind), 19, font_weight=700)
+    counted = left(root, right, 26, f"{done} of {len(cards)} complete", 14, font_weight=600)
     counted.set("text-anchor", "end")
     wide = right // len(LOOKS)
     for number, (word, look) in enumerate(LOOKS.items()):
@@ -159,48 +174,44 @@ def _legend(root: ET.Element, kind: Kind, cards: Sequence[Card]) -> None:
         shape = {"fill": look.fill, "stroke": look.line, "stroke_width": 2 if look.now else 1.2}
         add(box, "rect", width=wide - EDGE, height=34, rx=4, **shape)
         sign(add(box, "g", transform=at(8, 6)), look)
-        _left(box, 24, 15, word, 11, font_weight=700, fill=look.line)
-        _left(box, 24, 28, look.meaning, 10.5, room=wide - 40)
+        left(box, 24, 15, word, 11, font_weight=700, fill=look.line)
+        left(box, 24, 28, look.meaning, 10.5, room=wide - 40)
     _explain(add(root, "g", transform=at(EDGE, 84)))
 
 
 def _explain(into: ET.Element) -> None:
-    """Draw what heads, outlines and arrows mean; the lengths fit also a wide font."""
+    """Draw what heads, outlines, arrows and marks mean; the lengths fit also a wide font."""
     add(into, "rect", y=3, width=34, height=14, rx=3, fill=OWN)
-    _left(into, 41, 14, "state on the release manager's machine", 10.5, room=195)
+    left(into, 41, 14, "state on the release manager's machine", 10.5, room=195)
     add(into, "rect", x=246, y=3, width=34, height=14, rx=3, fill=FOREIGN)
-    _left(into, 287, 14, "state on another machine, named: a boundary of trust", 10.5, room=247)
-    stop(add(into, "g", transform=at(544, 3)))
-    _left(into, 591, 14, "eight corners, double border: people decide", 10.5, room=210)
-    wire(into, [(816, 10), (850, 10)], "what an arrow means", done=False)
-    _left(into, 857, 14, "comes after; green: is done", 10.5, room=140)
-
-
-def _left(
-    into: ET.Element,
-    x: float,
-    y: float,
-    text: str,
-    size: float,
-    room: int = 0,
-    **attributes: object,
-) -> ET.Element:
-    found = write(into, x, y, text, size, room, **attributes)
-    found.set("text-anchor", "start")
-    return found
+    left(into, 287, 14, "state on another machine, named", 10.5, room=160)
+    stop(add(into, "g", transform=at(458, 3)))
+    left(into, 505, 14, "people decide before it", 10.5, room=118)
+    wire(into, [(632, 10), (666, 10)], "what an arrow means", done=False)
+    left(into, 673, 14, "comes after; green: is done", 10.5, room=140)
+    line = {"d": "M822 10H856", "stroke": BOUNDARY, "stroke_dasharray": "6 4"}
+    add(into, "path", stroke_width=1.2, **line)
+    left(into, 863, 14, "a boundary of trust", 10.5, room=110)
+    x = 0
+    for risk in RISKS:
+        mark(add(into, "g", transform=at(x, 25)), risk)
+        left(into, x + 16, 34, f"{risk.name}: {risk.meaning}", 10.5, room=215)
+        x += 246
 
 
 def _bands(root: ET.Element, line: Line, cards: Sequence[Card]) -> None:
     """Draw the backgrounds of the phases of a line; the outer ones reach to the edges."""
     beside = (line.pitch - CARD_WIDTH) // 2 - 2
     sides = [line.left(start) - beside for start in line.starts]
+    first = {card.step.phase: card.step.name for card in reversed(cards)}
     sides[0], sides[-1] = EDGE, int(root.attrib["width"]) - EDGE + 4
-    for phase, start, (left, right) in zip(line.phases, line.starts, pairwise(sides), strict=False):
-        shape = {"width": right - left - 4, "height": line.bottom - line.top}
-        add(root, "rect", x=left, y=line.top, rx=6, fill=BAND, stroke=RULE, **shape)
-        label = _left(root, line.left(start), line.top + 21, phase, 15, font_weight=700, fill=SOFT)
+    for phase, start, (near, far) in zip(line.phases, line.starts, pairwise(sides), strict=False):
+        shape = {"width": far - near - 4, "height": line.bottom - line.top}
+        add(root, "rect", x=near, y=line.top, rx=6, fill=BAND, stroke=RULE, **shape)
+        label = left(root, line.left(start), line.top + 21, phase, 15, font_weight=700, fill=SOFT)
         states = [card.state for card in cards if card.step.phase == phase]
         rest = f"{states.count('complete')} of {len(states)}"
+        rest = rest if first[phase] in line.home else "continued"
         add(label, "tspan", dx=8, font_size=11, font_weight=400).text = rest
 
 

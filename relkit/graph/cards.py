@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 from relkit.graph.layout import CARD_WIDTH
+from relkit.graph.traits import NO_WAY_BACK, OWN_MACHINE, Risk, hands_on, risks_of
 from relkit.graph.wires import Point
 from relkit.history import Status
 from relkit.step import Step
 
 MANAGER = "release-manager"
-OWN_MACHINE = "release manager's machine"
 
 INK, SOFT, PAPER = "#1b2733", "#56636f", "#ffffff"
 OWN, FOREIGN, STOP = "#e7ebf0", "#3d4f63", "#8c1d2f"
 WIRE, WIRE_DONE = "#8996a3", "#22733f"
 
-HEAD, LEADING, FOOT = 17, 14, 23  # parts of a card, in pixels
+HEAD, LEADING, STRIP, FOOT = 17, 14, 16, 23  # parts of a card, in pixels
 CUT = 9  # the corners of a gate
 MIDDLE = CARD_WIDTH // 2
 ROUND = 5  # the corners of a wire
@@ -87,6 +87,7 @@ class Card(NamedTuple):
         room = CARD_WIDTH - (18 if gate else 8)
         write(into, MIDDLE, 12.5, self.step.where, 10, room, fill=INK if own else PAPER)
         self._body(into, height)
+        self._strip(into, height)
         self._foot(into, look, height)
 
     @property
@@ -100,12 +101,24 @@ class Card(NamedTuple):
         return len(self.title) + (self.step.actor != MANAGER)
 
     def _body(self, into: ET.Element, height: int) -> None:
-        y = HEAD + (height - HEAD - FOOT - self.rows * LEADING) / 2 + LEADING - 1
+        room = height - HEAD - STRIP - FOOT
+        y = HEAD + (room - self.rows * LEADING) / 2 + LEADING
         for row in self.title:
             write(into, MIDDLE, y, row, 12, CARD_WIDTH - 8, font_weight=600)
             y += LEADING
         if self.step.actor != MANAGER:
             write(into, MIDDLE, y, f"by {self.step.actor}", 10.5, CARD_WIDTH - 8, fill=SOFT)
+
+    def _strip(self, into: ET.Element, height: int) -> None:
+        """Draw the sources of risk, and what is handed on."""
+        x, y = 6, height - FOOT - STRIP
+        for risk in risks_of(self.step):
+            mark(add(into, "g", transform=at(x, y + 3)), risk)
+            x += 13
+        if made := hands_on(self.step):
+            room = CARD_WIDTH - x - 5
+            words = write(into, CARD_WIDTH - 5, y + 12, f"→ {made}", 10, room, fill=INK)
+            words.set("text-anchor", "end")
 
     def _foot(self, into: ET.Element, look: Look, height: int) -> None:
         sign(add(into, "g", transform=at(CUT, height - 17)), look)
@@ -115,6 +128,13 @@ class Card(NamedTuple):
         number.set("text-anchor", "end")
         if self.gate:  # on the lower border
             stop(add(into, "g", transform=at(MIDDLE - 20, height - 4)))
+
+
+def mark(into: ET.Element, risk: Risk) -> None:
+    """Draw the sign of a source of risk in a square of 10 pixels."""
+    fill = STOP if risk is NO_WAY_BACK else INK
+    shape = add(into, "path", d=risk.sign, fill=fill, fill_rule="evenodd")
+    add(shape, "title").text = risk.name
 
 
 def stop(into: ET.Element) -> None:
@@ -196,6 +216,21 @@ def write(
         found.attrib |= {"textLength": f"{min(length, room):.0f}"}
         found.set("lengthAdjust", "spacingAndGlyphs")
     found.text = text
+    return found
+
+
+def left(
+    into: ET.Element,
+    x: float,
+    y: float,
+    text: str,
+    size: float,
+    room: int = 0,
+    **attributes: object,
+) -> ET.Element:
+    """Write one line that begins at `x`."""
+    found = write(into, x, y, text, size, room, **attributes)
+    found.set("text-anchor", "start")
     return found
 
 

@@ -78,38 +78,61 @@ def lay_out(
     lines = _lines(after, phases)
     for line in lines:
         _settle(line, height)
-        line.pitch = (full_width(lines) - 2 * SIDE - CARD_WIDTH) // max(1, line.starts[-1] - 1)
+        line.pitch = (full_width() - 2 * SIDE - CARD_WIDTH) // max(1, line.starts[-1] - 1)
     _stack(lines, after, top)
     return lines
 
 
-def full_width(lines: Sequence[Line]) -> int:
+def full_width() -> int:
     """Return the width of the picture."""
-    columns = max([COLUMNS, *(line.starts[-1] for line in lines)])
-    return 2 * SIDE + columns * CARD_WIDTH + (columns - 1) * GAP
+    return 2 * SIDE + COLUMNS * CARD_WIDTH + (COLUMNS - 1) * GAP
 
 
 def _lines(after: Mapping[str, Collection[str]], phases: Mapping[str, str]) -> list[Line]:
-    """Distribute the phases to lines, the steps of each to columns by their longest path."""
+    """Distribute the phases to lines, the steps of each to columns by their longest path.
+
+    A phase that has more columns than a line goes on in the next one.
+    """
     lines: list[Line] = []
     for phase in dict.fromkeys(phases[name] for name in after):
         depth: dict[str, int] = {}
         for name in after:
             if phases[name] == phase:
                 depth[name] = 1 + max([-1, *(depth[one] for one in after[name] if one in depth)])
-        wide = 1 + max(depth.values())
-        if not lines or lines[-1].starts[-1] + wide > COLUMNS:
-            lines.append(Line([], [0], {}, []))
-        line = lines[-1]
-        start = line.starts[-1]
-        line.phases.append(phase)
-        line.home |= {name: start + column for name, column in depth.items()}
-        line.starts.append(start + wide)
+        for first, end in pairwise(_cuts(depth, after)):
+            part = {name: at - first for name, at in depth.items() if first <= at < end}
+            _append(lines, phase, part)
     for line in lines:
         edges = [(one, name) for name in line.home for one in after[name] if one in line.home]
         steps = [pair for one, name in edges for pair in pairwise(line.way(one, name))]
         line.links = list(dict.fromkeys(steps))
     return lines
+
+
+def _cuts(depth: Mapping[str, int], after: Mapping[str, Collection[str]]) -> list[int]:
+    """Return where a phase begins, is cut and ends: where the wires of fewest steps are cut."""
+    edges = [(one, name) for name in depth for one in after[name] if one in depth]
+    cuts, end = [0], 1 + max(depth.values())
+
+    def crossing(cut: int) -> int:
+        return len({one for one, name in edges if depth[one] < cut <= depth[name]})
+
+    while end - cuts[-1] > COLUMNS:
+        longest = cuts[-1] + COLUMNS
+        cuts.append(min(range(longest, longest - COLUMNS // 2, -1), key=crossing))
+    return [*cuts, end]
+
+
+def _append(lines: list[Line], phase: str, columns: dict[str, int]) -> None:
+    """Put a phase, or a part of it, behind the last one, or in a new line."""
+    wide = 1 + max(columns.values())
+    if not lines or lines[-1].starts[-1] + wide > COLUMNS:
+        lines.append(Line([], [0], {}, []))
+    line = lines[-1]
+    start = line.starts[-1]
+    line.phases.append(phase)
+    line.home |= {name: start + column for name, column in columns.items()}
+    line.starts.append(start + wide)
 
 
 # --- heights ----------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """The people of a rehearsal: an outbox, requests, and answers, each a file of its own.
 
 A request is ``requests/DIGEST.json``, its answers are ``requests/DIGEST.NUMBER.ROLE.json`` in the
-order they came. Answers are only added: who decides anew adds another one.
+order they came. Answers are only added: who decides anew adds another one. So it is with the
+evidence for manual steps, ``evidence/NAME.NUMBER.json``.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from typing import Literal
 
 from relkit.errors import WorldError
 from relkit.rehearsal.state import locked, read_value, safe_name, write_value
-from relkit.values import Answer, Person, Request, Value, digest_of
+from relkit.values import Answer, Person, Request, Testimony, Value, digest_of
 
 Verdict = Literal["approve", "reject"]
 Hook = Callable[[str, str], None]
+ASKED = "evidence: "
+"""How the subject of a message begins that asks for evidence; its name follows."""
+FORM = "Answer in this form: "
 
 
 class Message(Value):
@@ -28,11 +32,13 @@ class Message(Value):
 
 
 class RehearsalPeople:
-    """The form of the port `People` on folders: ``outbox``, and ``requests`` with the answers.
+    """The form of the port `People` on folders: ``outbox``, ``requests``, ``evidence``.
 
-    The people in `automatic` roles look at a request at once and answer it. `hooks` say what a
-    person in a role does when told something: they get subject and text, and are called before
-    the message counts as sent, so after a kill perhaps once more.
+    The people in `automatic` roles look at a request at once and answer it, and give evidence
+    when asked for it, just as the message shows it. `hooks` say what a person in a role does when
+    told something: they get subject and text, and are called before the message counts as sent,
+    so after a kill perhaps once more. `done` is called with name and text of the evidence that
+    an automatic person gives, and of what anybody else does: it does what is said to be done.
     """
 
     def __init__(
@@ -42,7 +48,10 @@ class RehearsalPeople:
         roster: tuple[Person, ...],
         automatic: tuple[str, ...] = (),
         hooks: Mapping[str, Hook] | None = None,
+        done: Hook = lambda _name, _text: None,
     ) -> None:
+        self._evidence = folder / "evidence"
+        self._done = done
         self._outbox = folder / "outbox"
         self._requests = folder / "requests"
         self._roster = roster
@@ -62,6 +71,8 @@ class RehearsalPeople:
         for role in roles:
             if role in self._hooks:
                 self._hooks[role](subject, text)
+        if subject.startswith(ASKED):
+            self._give_evidence(subject.removeprefix(ASKED), text, roles)
         write_value(self._message(nonce), message)
 
     def told(self, *, nonce: str) -> bool:
@@ -76,9 +87,62 @@ class RehearsalPeople:
         else:
             write_value(path, request)
         answered = {one.role for one in self.answers(digest=request.digest)}
-        for person in self._roster:
-            if person.role in self._automatic & set(request.roles) - answered:
-                _look_and_answer(path, person)
+        for person in self._first(self._automatic & set(request.roles) - answered):
+            _look_and_answer(path, person)
+
+    def testimony(self, *, name: str) -> Testimony | None:
+        """Return what was given last as evidence for a manual step.
+
+        Raises `WorldError` (``EVIDENCE_INVALID``) if somebody put another thing there.
+        """
+        files = self._testimonies(name)
+        if not files:
+            return None
+        given = read_value(files[-1], Testimony)
+        self._require_known(given)
+        if given.name != name:
+            raise _no_evidence(f"{files[-1].name} is about {given.name}")
+        return given
+
+    def testify(self, *, testimony: Testimony) -> None:
+        """Keep what a person gives as evidence; saying the same thing again changes nothing.
+
+        Raises `WorldError` (``EVIDENCE_INVALID``) for somebody who is not in the role, or no words.
+        """
+        self._require_known(testimony)
+        if testimony.role not in self._automatic:
+            self._done(testimony.name, testimony.text)
+        first = self._evidence / f"{safe_name(testimony.name)}.0001.json"
+        with locked(first):
+            files = self._testimonies(testimony.name)
+            if not files or read_value(files[-1], Testimony) != testimony:
+                name = f"{testimony.name}.{len(files) + 1:04}.json"
+                write_value(self._evidence / name, testimony, new=True)
+
+    def _give_evidence(self, name: str, text: str, roles: tuple[str, ...]) -> None:
+        """Have an automatic person do what is asked for and say so, in the form that is shown."""
+        words = text.partition(FORM)[2].removesuffix("\n")
+        for person in self._first(self._automatic & set(roles)):
+            if words.strip() and self.testimony(name=name) is None:
+                self._done(name, words)
+                self.testify(
+                    testimony=Testimony(name=name, who=person.name, role=person.role, text=words)
+                )
+
+    def _first(self, roles: frozenset[str]) -> tuple[Person, ...]:
+        """Return the first person of the roster in each of some roles."""
+        return tuple(
+            {one.role: one for one in reversed(self._roster) if one.role in roles}.values()
+        )
+
+    def _testimonies(self, name: str) -> list[Path]:
+        return sorted(self._evidence.glob(f"{safe_name(name)}.[0-9][0-9][0-9][0-9].json"))
+
+    def _require_known(self, given: Testimony) -> None:
+        if (given.who, given.role) not in {(one.name, one.role) for one in self._roster}:
+            raise _no_evidence(f"{given.name} is said by {given.who}, who is not {given.role}")
+        if not given.text.strip():
+            raise _no_evidence(f"{given.name} has no words")
 
     def answers(self, *, digest: str) -> tuple[Answer, ...]:
         """Return the answers to a request in the order they came.
@@ -165,6 +229,14 @@ def _look_and_answer(request: Path, person: Person) -> None:
         answer(request, person.name, person.role, "approve", "looked at in a rehearsal")
     else:
         answer(request, person.name, person.role, "reject", "the plan has another digest")
+
+
+def _no_evidence(why: str) -> WorldError:
+    return WorldError(
+        f"this is no evidence: {why}",
+        code="EVIDENCE_INVALID",
+        remedy="Let somebody in the role that is asked give it.",
+    )
 
 
 def _invalid(file: Path, why: str) -> WorldError:

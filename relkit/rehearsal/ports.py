@@ -15,10 +15,14 @@ from relkit.rehearsal.people import RehearsalPeople, answer
 from relkit.rehearsal.release_data import ReleaseData
 from relkit.rehearsal.state import (
     BuildbotState,
+    PostsState,
     StateFile,
     TrackerState,
+    locked,
+    read_value,
     safe_name,
     sync_folder,
+    write_value,
     write_whole,
 )
 from relkit.values import Buildbot, CommitCheck, Issue, Issues, Protection
@@ -63,8 +67,33 @@ class LocalTracker:
         return tuple(sorted(_issue(self._state.read(), number).labels))
 
     def relabel(self, *, number: int, remove: str, add: str) -> None:
-        """Replace one label of an issue by another; refuse an issue that has neither."""
+        """Replace one label of an issue by another; refuse an issue that has neither.
+
+        Either may be empty: then a label is only added, or only taken off.
+        """
         self._state.change(partial(_relabelled, number=number, remove=remove, add=add))
+
+    def labelled(self, *, label: str) -> Issues:
+        """Return all open issues with a label."""
+        state = self._state.read()
+        found = (issue for issue in state.issues if label in issue.labels)
+        return Issues(items=tuple(found), complete=state.complete)
+
+    def has_label(self, *, name: str) -> bool:
+        """Tell whether the tracker has a label, on whatever issue."""
+        return name in _labels(self._state.read())
+
+    def create_label(self, *, name: str) -> None:
+        """Make a label; one that is there stays."""
+        self._state.change(
+            lambda state: state.model_copy(
+                update={"labels": tuple(sorted({*_labels(state), name}))}
+            )
+        )
+
+    def delete_label(self, *, name: str) -> None:
+        """Delete a label, which takes it off all issues; none is fine."""
+        self._state.change(partial(_without_label, name=name))
 
     def commit_checks(self, *, commit: str) -> tuple[CommitCheck, ...]:
         """Return the check runs of a commit."""
@@ -92,11 +121,15 @@ class LocalBuildbots:
 
 
 class LocalAnnouncements:
-    """The form of the port `Announcements`: files in a folder, and a PEPs repository."""
+    """The form of the port `Announcements`: files in a folder, and a PEPs repository.
 
-    def __init__(self, *, folder: Path, peps: Path) -> None:
+    What is public of it is in one file for all releases, `posts` (``posts.json``).
+    """
+
+    def __init__(self, *, folder: Path, peps: Path, posts: Path | None = None) -> None:
         self._folder = folder
         self._data = ReleaseData(peps)
+        self._posts = posts or folder.parent / "posts.json"
 
     def draft(self, *, channel: str, text: str) -> None:
         """Write a draft; one that was there with other words is kept under another name."""
@@ -127,6 +160,30 @@ class LocalAnnouncements:
         """Return the date (ISO) recorded for a version, once it counts as released."""
         return self._data.day_of(series, version)
 
+    def set_status(self, *, series: str, status: str) -> None:
+        """Commit the status of a series to the release data."""
+        self._data.set_status(series, status)
+
+    def status(self, *, series: str) -> str | None:
+        """Return the status of a series there; None: the data does not have the series."""
+        return self._data.status(series)
+
+    def post(self, *, url: str) -> str | None:
+        """Return the text of a public post; None: no such post."""
+        return self._public().posts.get(url)
+
+    def publish_post(self, *, url: str, channel: str) -> None:
+        """Post the draft of a channel at an address, as a person does; no draft, no post."""
+        text = self.drafted(channel=channel)
+        if text is None:
+            return
+        with locked(self._posts):
+            posts = {**self._public().posts, url: text}
+            write_value(self._posts, PostsState(posts=posts))
+
+    def _public(self) -> PostsState:
+        return read_value(self._posts, PostsState) if self._posts.exists() else PostsState()
+
     def _path(self, channel: str) -> Path:
         return self._folder / f"{safe_name(channel)}.md"
 
@@ -148,13 +205,26 @@ def _issue(state: TrackerState, number: int) -> Issue:
 
 def _relabelled(state: TrackerState, number: int, remove: str, add: str) -> TrackerState:
     issue = _issue(state, number)
-    if not {remove, add} & set(issue.labels):
+    if remove and add and not {remove, add} & set(issue.labels):
         raise WorldError(
             f"#{number} has neither the label {remove!r} nor {add!r}: {', '.join(issue.labels)}",
             code="LABEL_MISSING",
             remedy="Somebody relabelled it; decide with them what it should be.",
         )
-    labels = tuple(sorted({*issue.labels} - {remove} | {add}))
+    labels = tuple(sorted(({*issue.labels} - {remove} | {add}) - {""}))
     changed = issue.model_copy(update={"labels": labels})
     issues = tuple(changed if one is issue else one for one in state.issues)
     return state.model_copy(update={"issues": issues})
+
+
+def _labels(state: TrackerState) -> set[str]:
+    return {*state.labels, *(label for issue in state.issues for label in issue.labels)}
+
+
+def _without_label(state: TrackerState, name: str) -> TrackerState:
+    def without(labels: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(label for label in labels if label != name)
+
+    issues = (one.model_copy(update={"labels": without(one.labels)}) for one in state.issues)
+    update = {"issues": tuple(issues), "labels": without(state.labels)}
+    return state.model_copy(update=update)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from relkit import records as log
@@ -14,25 +15,35 @@ from relkit.steps.source import commit_release, tag_release
 
 
 def report(folder: Path, state: str = "world") -> str:
-    """Return a few lines about a complete rehearsal."""
+    """Return a few lines about a complete rehearsal of any kind."""
     history = History.read(folder)
-    results, release = history.results, history.release
-    manifest = results[close_manifest]
-    facts = results[test_source].facts
-    world = folder.parent / state
-    page = export_page(folder.parent, release.slug, state)
-    lines = [
-        f"Python {release.version} was rehearsed in {len(history.steps)} steps.",
-        f"  commit    {results[commit_release].commit}",
-        f"  tag       {release.tag}, object {results[tag_release].tag_object}",
-        *(f"  {one.sha256}  {one.name} ({one.size:,} bytes)" for one in manifest.subjects[:2]),
-        f"  signed    {len(manifest.companions)} signatures over {len(manifest.subjects)} files",
-        f"  tests     {facts.get('tests_run')} run: {facts.get('selection')}",
-        f"  record    {folder / PAGE}",
-        f"  archives  {world / 'servers' / 'public' / release.folder}",
-        f"  page      {page} (relkit serve shows the whole site)",
-    ]
+    release, world = history.release, folder.parent / state
+    what = "Python" if release.facts.publishes else f"{release.kind} of"
+    lines = [f"{what} {release.name} was rehearsed in {len(history.steps)} steps."]
+    if release.facts.publishes:
+        lines += _made(history)
+    lines.append(f"  record    {folder / PAGE}")
+    if release.facts.publishes:
+        page = export_page(folder.parent, release.slug, state)
+        lines.append(f"  archives  {world / 'servers' / 'public' / release.folder}")
+        if release.facts.docs:
+            lines.append(f"  docs      {world / 'servers' / 'public' / release.docs_folder}")
+        lines.append(f"  page      {page} (relkit serve shows the whole site)")
+    else:
+        lines.append(f"  drafts    {world / 'drafts' / release.key}")
     return "\n".join(lines)
+
+
+def _made(history: History) -> Iterator[str]:
+    """Yield a line for each thing a release has made."""
+    results = history.results
+    manifest, facts = results[close_manifest], results[test_source].facts
+    yield f"  commit    {results[commit_release].commit}"
+    yield f"  tag       {history.release.tag}, object {results[tag_release].tag_object}"
+    for one in manifest.subjects[:2]:
+        yield f"  {one.sha256}  {one.name} ({one.size:,} bytes)"
+    yield f"  signed    {len(manifest.companions)} signatures over {len(manifest.subjects)} files"
+    yield f"  tests     {facts.get('tests_run')} run: {facts.get('selection')}"
 
 
 def seconds_by_step(history: History) -> dict[str, float]:

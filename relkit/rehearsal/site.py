@@ -23,7 +23,7 @@ from relkit.errors import UsageError
 from relkit.rehearsal.site_admin import Admin
 from relkit.rehearsal.site_auth import Limits
 from relkit.rehearsal.site_cache import Cache, cache_key
-from relkit.rehearsal.site_fields import Table
+from relkit.rehearsal.site_fields import Row, Table
 from relkit.rehearsal.site_http import Call, Reply
 from relkit.rehearsal.site_model import Model
 from relkit.rehearsal.site_pages import Pages, latest_target, relative_href, static
@@ -76,7 +76,7 @@ class Site:
         self._public, self._docs = public, docs
         self._store = Store(database)
         self.cache = Cache()
-        model = Model(self._store, self.cache, clock)
+        self._model = model = Model(self._store, self.cache, clock)
         self._pages = Pages(self._store)
         self._admin = Admin(model, self._pages)
         self._apis: dict[str, V1 | V2] = {
@@ -121,6 +121,17 @@ class Site:
     def purges(self) -> list[tuple[str, str]]:
         """The calls (method, URL) the real site would have made to its CDN, oldest first."""
         return self._store.purges()
+
+    def releases(self) -> list[Row]:
+        """Return all release rows, drafts included."""
+        return self._store.rows("release")
+
+    def seed(self, row: Row, text: str) -> None:
+        """Add a release with its page text that was there before, unless it is."""
+        with self._store.write():
+            if self._pages.row(row["slug"]) is None:
+                number = self._model.save("release", row)
+                self._store.set_content(number, text)
 
     def content(self, slug: str) -> str | None:
         """Return the page text (markdown) of a release."""

@@ -7,7 +7,9 @@ the same at every build. Nobody could take one for an installer: it does not run
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
+import json
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -20,21 +22,28 @@ STANDINS: Mapping[str, str] = dict.fromkeys(
     ("windows", "macos", "android", "ios"), "relkit.rehearsal.standins:deliver"
 )
 """The builds of a rehearsal's experts, to be added to `relkit.building.builder.PROGRAMS`."""
+MANIFEST = ".json"
 NOTE = "REHEARSAL-STAND-IN.txt"
 DOS_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def deliver(job: Job) -> None:
-    """Make the stand-ins named by the option `files`, with semicolons between them."""
-    for name in job.options["files"].split(";"):
-        made = next((make for suffix, make in FORMS.items() if name.endswith(suffix)), None)
-        if made is None or not FILE_NAME.fullmatch(name):
+    """Make the stand-ins named by the option `files`, with semicolons between them.
+
+    One in JSON is a manifest: it lists the packages among them with their digests.
+    """
+    made: dict[str, bytes] = {}
+    for name in sorted(job.options["files"].split(";"), key=_is_manifest):
+        form = next((make for suffix, make in FORMS.items() if name.endswith(suffix)), None)
+        if (form is None and not _is_manifest(name)) or not FILE_NAME.fullmatch(name):
             raise CheckError(
                 f"a rehearsal has no stand-in for {name[:80]!r}",
                 code="BUILD_UNKNOWN",
-                remedy=f"Stand-ins are made for {', '.join(FORMS)}.",
+                remedy=f"Stand-ins are made for {', '.join([*FORMS, MANIFEST])}.",
             )
-        (job.out / name).write_bytes(made(_text(job, name)))
+        text = _text(job, name)
+        made[name] = form(text) if form else _manifest(job, text, made)
+        (job.out / name).write_bytes(made[name])
     job.facts.update({"commit": job.commit, "version": str(job.version), "form": "stand-in"})
 
 
@@ -47,6 +56,25 @@ def _text(job: Job, name: str) -> bytes:
         f"Commit: {job.commit}\n"
         f"Build: {job.name}\n"
     ).encode()
+
+
+def _is_manifest(name: str) -> bool:
+    return name.endswith(MANIFEST)
+
+
+def _manifest(job: Job, text: bytes, files: Mapping[str, bytes]) -> bytes:
+    """List the packages as the install manager's index does, with the words of the stand-in."""
+    packages = [
+        {"id": name.removesuffix(".zip"), "hash": {"sha256": hashlib.sha256(data).hexdigest()}}
+        for name, data in sorted(files.items())
+        if name.endswith(".zip")
+    ]
+    data = {"note": text.decode(), "commit": job.commit, "versions": packages}
+    return json.dumps(data, indent=1).encode() + b"\n"
+
+
+def _chm(text: bytes) -> bytes:
+    return b"ITSF" + text
 
 
 def _exe(text: bytes) -> bytes:
@@ -78,6 +106,7 @@ def _tar_gz(text: bytes) -> bytes:
 
 
 FORMS: Mapping[str, Callable[[bytes], bytes]] = {
+    ".chm": _chm,
     ".exe": _exe,
     ".pkg": _pkg,
     ".zip": _zip,

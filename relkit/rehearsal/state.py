@@ -1,4 +1,4 @@
-"""State of a local world: JSON files that survive a kill, their models, and a healthy beginning.
+"""State of a local world: JSON files that survive a kill, and their models.
 
 A file is replaced whole, by one that is already on the disk, so that a reader never meets half of
 one. Who reads and then writes holds the lock beside it meanwhile.
@@ -24,18 +24,18 @@ from relkit.values import Buildbot, CommitCheck, Issue, ObjectId, Value
 
 S = TypeVar("S", bound=Value)
 
-GENERATED_FILES_CHECK = "Check if generated files are up to date"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,150}")
 
 
 class TrackerState(Value):
-    """The tracker: open issues, the rules that protect branches, check runs by commit.
+    """The tracker: open issues, all its labels, the rules that protect branches, check runs.
 
     An issue belongs to a series by a label of that name. `complete` False stands for an answer
     with pages missing. A commit without check runs of its own has the default ones.
     """
 
     issues: tuple[Issue, ...] = ()
+    labels: tuple[str, ...] = ()
     complete: bool = True
     rules: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     checks: dict[ObjectId, tuple[CommitCheck, ...]] = Field(default_factory=dict)
@@ -46,6 +46,12 @@ class BuildbotState(Value):
     """Finished builds of stable builders, by branch; a later row of a builder is a later build."""
 
     branches: dict[str, tuple[Buildbot, ...]] = Field(default_factory=dict)
+
+
+class PostsState(Value):
+    """What was posted where the public reads it: texts by address."""
+
+    posts: dict[str, str] = Field(default_factory=dict)
 
 
 class StateFile(Generic[S]):
@@ -165,65 +171,6 @@ def safe_name(text: str) -> str:
     return text
 
 
-# --- a healthy beginning ----------------------------------------------------------------------
-
-
-def seed_tracker(file: Path, *, series: str, branch: str, head: str) -> None:
-    """Write a tracker in which a release of the series can begin.
-
-    Nothing blocks it, two issues are deferred, the branch has its two rules, and everything that
-    ran for `head` is green.
-    """
-    checks = tuple(
-        CommitCheck(name=name, conclusion="success")
-        for name in (GENERATED_FILES_CHECK, "Docs", "Ubuntu", "Windows", "macOS")
-    )
-    state = TrackerState(
-        issues=(
-            _issue(140_001, "Traceback of a nested task group is cut", series),
-            _issue(140_007, "Free-threaded build: slow start of a thread pool", series),
-            Issue(number=139_500, title="Typo in a docstring of shelve", labels=(series, "docs")),
-        ),
-        rules={branch: ("require a pull request", "require green checks")},
-        checks={head: checks},
-        default_checks=checks,
-    )
-    write_value(file, state)
-
-
-def seed_buildbots(file: Path, *, branch: str, head: str) -> None:
-    """Write buildbots that all succeeded for `head`; one of them is offline by now."""
-    names = ("AMD64 Debian", "AMD64 Windows 11", "ARM64 macOS", "AMD64 FreeBSD", "s390x RHEL")
-    rows = tuple(
-        Buildbot(name=name, online=name != names[-1], commit=head, result="success")
-        for name in names
-    )
-    write_value(file, BuildbotState(branches={branch: rows}))
-
-
-def pass_time(tracker: Path, buildbots: Path, *, series: str, branch: str, head: str) -> None:
-    """Let happen what happens between two releases, if the branch has moved since the last one.
-
-    What blocks a release of the series is fixed, and the buildbots have built the head.
-    """
-    bots = StateFile(buildbots, BuildbotState)
-    rows = bots.read().branches.get(branch, ())
-    if any(row.commit == head for row in rows):
-        return
-    blocking = {series, "release-blocker"}
-    StateFile(tracker, TrackerState).change(
-        lambda state: state.model_copy(
-            update={"issues": tuple(x for x in state.issues if not blocking <= set(x.labels))}
-        )
-    )
-    built = {row.name: row.model_copy(update={"commit": head}) for row in rows}
-    bots.change(
-        lambda state: state.model_copy(
-            update={"branches": {**state.branches, branch: (*rows, *built.values())}}
-        )
-    )
-
-
 def seed_advisories(file: Path, *, date: datetime) -> None:
     """Write an advisory database of that date (UTC) with the control entry a scan must find."""
     control = Control(package="relkit-control", version="1.0")
@@ -239,7 +186,3 @@ def seed_advisories(file: Path, *, date: datetime) -> None:
         ),
     )
     write_value(file, Database(date=date, control=control, advisories=advisories))
-
-
-def _issue(number: int, title: str, series: str) -> Issue:
-    return Issue(number=number, title=title, labels=(series, "deferred-blocker", "type-bug"))

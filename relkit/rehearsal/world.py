@@ -1,14 +1,14 @@
 """The world of a rehearsal: made once, beside the records, and opened by each run.
 
-Everything is local: git remotes, keys, servers, people. The making can be killed at any time and
-is gone on with; ``world.json`` is written last and says that the world is whole.
+Everything is local: git remotes, keys, servers, people. Releases of several branches live in one
+world side by side; each finds its branch there, made when it is opened first
+(`relkit.rehearsal.making`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,11 +20,10 @@ from sigstore.models import ClientTrustConfig
 from sigstore.oidc import IdentityToken
 
 from relkit.adapters.advisories import LocalAdvisories
+from relkit.adapters.docs import FolderDocs
 from relkit.adapters.editors import Tools, blurb_for
 from relkit.adapters.folders import FolderServer
-from relkit.adapters.git import GitRepository, Identity, SigningKey, clear_locks, make_bare, protect
-from relkit.adapters.git_bare import check_source
-from relkit.adapters.git_command import GitCommand
+from relkit.adapters.git import GitRepository, Identity, SigningKey, clear_locks
 from relkit.adapters.gpg import GpgSigner, make_throwaway_key
 from relkit.adapters.machine import LocalMachine, refuse_missing_tools
 from relkit.adapters.processes import Places, ProcessBuilders
@@ -35,57 +34,47 @@ from relkit.adapters.sigstore import SigstoreSigner, trusted_root, verify_bundle
 from relkit.adapters.website import PythonOrg
 from relkit.building.builder import PROGRAMS
 from relkit.building.source import blurb_command
-from relkit.errors import RecordError, UsageError
+from relkit.errors import UsageError
 from relkit.manifest import SITE
 from relkit.policy import Policy
 from relkit.ports import World
+from relkit.rehearsal.deeds import do_elsewhere, edit_pages
+from relkit.rehearsal.making import (
+    FORK,
+    MANAGER,
+    UPSTREAM,
+    WHOLE,
+    Made,
+    let_time_pass,
+    make,
+    refuse_source,
+    site_of,
+)
 from relkit.rehearsal.ports import (
     LocalAnnouncements,
     LocalBuildbots,
     LocalTracker,
     RehearsalPeople,
 )
-from relkit.rehearsal.release_data import ReleaseData
 from relkit.rehearsal.sigstore import LoopbackSigstore
-from relkit.rehearsal.site import ORIGIN_HEADER, Site
-from relkit.rehearsal.site_admin import enter_page_text
+from relkit.rehearsal.site import ORIGIN_HEADER
 from relkit.rehearsal.standins import STANDINS
-from relkit.rehearsal.state import (
-    locked,
-    pass_time,
-    read_value,
-    seed_advisories,
-    seed_buildbots,
-    seed_tracker,
-    write_value,
-    write_whole,
-)
-from relkit.rehearsal.tree import make_repository
+from relkit.rehearsal.state import locked, write_whole
 from relkit.release import Release
-from relkit.values import Companion, Person, Value
+from relkit.values import Companion, Person
 from relkit.worlds import WorldFile
 
-MANAGER = "release-manager"
-WHOLE = "world.json"
 TOOLS = Path(sys.prefix) / "share" / "relkit"
 """Where `make env` installs each version of blurb; environments for trees' docs lie there too."""
-
-
-class Made(Value):
-    """What ``world.json`` says: the world is whole, and this is where its source came from."""
-
-    id: str
-    branch: str
-    source: str
-    head: str
 
 
 def make_rehearsal(file: WorldFile, record: Path, release: Release, repository: str = "") -> Made:
     """Make the world beside `record`, or what is missing of it; return what it was made from.
 
-    `repository` is the source of upstream, a path; empty: a generated tree. It counts only when
-    the world is made. Raises `UsageError`, `RecordError` (``WORLD_SOURCE``), `WorldError`, and
-    `CheckError` (``TOOL_MISSING``), all before anything is written.
+    `repository` is the source of upstream, a path; empty: a generated tree, or what the world was
+    made from. Branches are taken from it as releases need them. Raises `UsageError`,
+    `RecordError` (``WORLD_SOURCE``), `WorldError`, and `CheckError` (``TOOL_MISSING``), all
+    before anything is written.
     """
     state = record.parent / file.state
     refuse_missing_tools()
@@ -95,12 +84,11 @@ def make_rehearsal(file: WorldFile, record: Path, release: Release, repository: 
             code="ENV_GIT",
             remedy="Unset GIT_DIR, then run this again.",
         )
-    if repository and not (state / WHOLE).exists():
-        check_source(Path(repository).expanduser(), release.branch)
+    refuse_source(state, release, repository)
     with locked(state / "world"):
-        made = _made(state, file, release, repository)
+        made = make(state, file, release, repository)
         if not (record / "ledger.jsonl").exists():
-            _pass_time(state, release)
+            let_time_pass(state, release)
     return made
 
 
@@ -114,7 +102,7 @@ def open_rehearsal(
     state = record.parent / file.state
     made = make_rehearsal(file, record, release, repository)
     with locked(state / "world"):
-        for bare in ("upstream.git", "fork.git"):
+        for bare in (UPSTREAM, FORK):
             clear_locks(state / bare)
     with ExitStack() as stack:
         world = _wired(stack, state, file, digest, made, release)
@@ -131,94 +119,33 @@ def serve(records: Path, state: str = "world") -> Iterator[str]:
             code="NO_WORLD",
             remedy="Make one: relkit rehearse 3.15.0a1.",
         )
-    with _site(folder) as site:
+    with site_of(folder) as site:
         yield f"{site.url}downloads/"
 
 
 def export_page(records: Path, slug: str, state: str = "world") -> Path:
     """Write the page of a release as a file that can be looked at without the server."""
-    with _site(records / state) as site:
+    with site_of(records / state) as site:
         return site.export_page(slug, records / state / "pages")
 
 
-# --- making ---------------------------------------------------------------------------------------
-
-
-def _made(state: Path, file: WorldFile, release: Release, repository: str) -> Made:
-    """Make what is missing of the world; every part is whole or not there."""
-    marker = state / WHOLE
-    if marker.exists():
-        made = read_value(marker, Made)
-        _require_source(made, release, repository)
-        return made
-    upstream, branch = state / "upstream.git", release.branch
-    if repository:
-        make_bare(Path(repository).expanduser().resolve(), branch, upstream)
-    else:
-        make_repository(upstream, release.version)
-    protect(upstream)
-    make_bare(upstream, branch, state / "fork.git")
-    make_throwaway_key(state / "gnupg", file.people[MANAGER].name, file.manager_email)
-    LoopbackSigstore(state / "sigstore")
-    ReleaseData(state / "peps.git").create(release.version, release.day)
-    head = _head(upstream, branch)
-    series = release.version.series
-    seed_tracker(state / "tracker.json", series=series, branch=branch, head=head)
-    seed_buildbots(state / "buildbots.json", branch=branch, head=head)
-    seed_advisories(state / "advisories.json", date=datetime.now(UTC).replace(microsecond=0))
-    made = Made(id=secrets.token_hex(8), branch=branch, source=repository, head=head)
-    write_value(marker, made)
-    return made
-
-
-def _require_source(made: Made, release: Release, repository: str) -> None:
-    if (made.branch, repository or made.source) != (release.branch, made.source):
-        raise RecordError(
-            f"the world beside these records was made from {made.source or 'a generated tree'}, "
-            f"branch {made.branch}; asked is {repository or 'a generated tree'}, {release.branch}",
-            code="WORLD_SOURCE",
-            remedy="Use another records folder for another source.",
-        )
-
-
-def _pass_time(state: Path, release: Release) -> None:
-    pass_time(
-        state / "tracker.json",
-        state / "buildbots.json",
-        series=release.version.series,
-        branch=release.branch,
-        head=_head(state / "upstream.git", release.branch),
-    )
-
-
-def _head(bare: Path, branch: str) -> str:
-    return GitCommand(bare).line("rev-parse", "--verify", f"refs/heads/{branch}")
-
-
 # --- wiring ---------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _site(state: Path) -> Iterator[Site]:
-    servers = state / "servers"
-    with Site(state / "site.sqlite", servers / "public", servers / "docs") as site:
-        yield site
 
 
 def _wired(
     stack: ExitStack, state: Path, file: WorldFile, digest: str, made: Made, release: Release
 ) -> World:
     """Start the servers and put an adapter on each part of the state."""
-    version = str(release.version)
-    site = stack.enter_context(_site(state))
-    address = state / f"site-{version}.url"  # builds ask for it, from other processes
+    key = release.key
+    site = stack.enter_context(site_of(state))
+    address = state / f"site-{key}.url"  # builds ask for it, from other processes
     write_whole(address, site.url.encode())
     sigstore = stack.enter_context(LoopbackSigstore(state / "sigstore"))
     fingerprint = make_throwaway_key(state / "gnupg", file.people[MANAGER].name, file.manager_email)
     gpg = stack.enter_context(GpgSigner(state / "gnupg", fingerprint))
     policy = _policy(file, fingerprint, sigstore.issuer)
-    blurb = TOOLS / f"blurb-{blurb_for(version)}"
-    artifacts, builds = state / "artifacts" / version, state / "builds"
+    blurb = TOOLS / f"blurb-{blurb_for(str(release.version))}"
+    artifacts, builds = state / "artifacts" / key, state / "builds"
     signer = SigstoreSigner(
         trust_config=lambda: ClientTrustConfig.from_json(sigstore.trust_config()),
         identity=policy.sigstore_identity,
@@ -227,14 +154,16 @@ def _wired(
     )
     stack.callback(signer.close)
     clock = SystemClock()
-    drafts = LocalAnnouncements(folder=state / "drafts" / version, peps=state / "peps.git")
+    drafts = LocalAnnouncements(
+        folder=state / "drafts" / key, peps=state / "peps.git", posts=state / "posts.json"
+    )
     places = Places(state / "fork.git", artifacts, blurb, address)
     return World(
         name=file.name,
         rehearsal=True,
         digest=digest,
         policy=policy,
-        nonce=hashlib.sha256(f"{made.id} {version}".encode()).hexdigest()[:16],
+        nonce=hashlib.sha256(f"{made.id} {key}".encode()).hexdigest()[:16],
         repo=_repository(state, file, gpg, release, blurb),
         tracker=LocalTracker(file=state / "tracker.json", upstream=state / "upstream.git"),
         buildbots=LocalBuildbots(file=state / "buildbots.json"),
@@ -253,6 +182,11 @@ def _wired(
             public=state / "servers" / "public",
             source=artifacts,
         ),
+        docs=FolderDocs(
+            releases=state / "servers" / "docs" / "release",
+            links=state / "servers" / "public" / "ftp" / "python" / "doc",
+            source=artifacts,
+        ),
         website=PythonOrg(
             site.url,
             v2_token=lambda: site.v2_token,
@@ -269,7 +203,8 @@ def _wired(
             folder=state,
             roster=policy.people,
             automatic=tuple(role for role, one in file.people.items() if one.played),
-            hooks={"web-editor": partial(_fill_page, site, drafts, release)},
+            hooks={"web-editor": partial(edit_pages, site, drafts, release)},
+            done=partial(do_elsewhere, state, drafts, release),
         ),
         advisories=LocalAdvisories(file=state / "advisories.json", clock=clock),
         machine=LocalMachine(folder=state, blurb=blurb),
@@ -282,8 +217,9 @@ def _wired(
 
 def _policy(file: WorldFile, fingerprint: str, issuer: str) -> Policy:
     people = tuple(
-        Person(name=one.name, role=role, time_zone=one.time_zone)
+        Person(name=name, role=role, time_zone=one.time_zone)
         for role, one in file.people.items()
+        for name in (one.name, *one.also)
     )
     return Policy(
         people=people,
@@ -299,7 +235,7 @@ def _repository(
     state: Path, file: WorldFile, gpg: GpgSigner, release: Release, blurb: Path
 ) -> GitRepository:
     return GitRepository(
-        clone=state / "clone" / str(release.version),
+        clone=state / "clone" / release.key,
         remotes={"upstream": str(state / "upstream.git"), "fork": str(state / "fork.git")},
         identity=Identity(file.people[MANAGER].name, file.manager_email),
         signing=SigningKey(gpg.homedir, gpg.fingerprint),
@@ -307,7 +243,7 @@ def _repository(
             python=sys.executable,
             blurb=tuple(blurb_command(blurb)),
             docs_environments=TOOLS / "docs",
-            logs=state / "logs" / str(release.version),
+            logs=state / "logs" / release.key,
         ),
     )
 
@@ -332,11 +268,3 @@ def _verify(root: str, gpg: GpgSigner, file: Path, signature: Path, stated: Comp
         identity=stated.identity,
         issuer=stated.issuer,
     )
-
-
-def _fill_page(
-    site: Site, drafts: LocalAnnouncements, release: Release, _subject: str, _text: str
-) -> None:
-    """Do what the web editor does: put the draft text into the page, through the site's form."""
-    text = drafts.drafted(channel="page") or ""
-    enter_page_text(url=site.url, token=site.v2_token, slug=release.slug, text=text)

@@ -1,131 +1,27 @@
-"""Finish: merge back, push upstream, tell, verify from outside, open the branch again."""
+"""Finish: record, verify from outside, open the branches again, close the run."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
-from relkit.manifest import site_files
+from relkit.manifest import Manifest, folder_of, site_files
 from relkit.plan import Action, Check, Expect, Plan, Result
 from relkit.ports import World
 from relkit.release import Release
 from relkit.step import Results, step
+from relkit.steps.announce import confirm_announcements, draft_announcements
 from relkit.steps.build import Facts, build_of, built, facts
-from relkit.steps.prepare import (
-    DEFERRED_BLOCKER,
-    RELEASE_BLOCKER,
-    freeze_branch,
-    still_frozen,
-)
-from relkit.steps.publish import published_tag, read_back
+from relkit.steps.infrastructure import confirm_infrastructure, record_branch, set_up_branch
+from relkit.steps.merge import HERE, PHASE
+from relkit.steps.pointers import confirm_store, supersede_pages
+from relkit.steps.prepare import DEFERRED_BLOCKER, RELEASE_BLOCKER, freeze_branch
+from relkit.steps.publish import published_tag
+from relkit.steps.push import heads, protect, push_upstream
 from relkit.steps.sign import close_manifest
-from relkit.steps.source import commit_release, edit, tag_release
-from relkit.texts import text_for
-from relkit.values import Commit, Protection, RefUpdate
+from relkit.steps.source import commit_release
+from relkit.values import Protection, RefUpdate
 
-PHASE = "Finish"
-HERE = "release manager's machine"
-TOLD = ("discuss", "blog", "committers")
-
-
-@step(phase=PHASE, where=HERE, after=[read_back], returns=Commit)
-def set_post_release_version(release: Release, world: World, results: Results) -> Plan:
-    """Set the version after the release.
-
-    The branch goes on as something later than what was released: `3.15.0a1+`, and from 3.15 on
-    `+dev`.
-    """
-    yield from edit(release, world, "post-version", results[commit_release].commit)
-
-
-@step(phase=PHASE, where=HERE, after=[set_post_release_version], returns=Commit)
-def merge_back(release: Release, world: World, results: Results) -> Plan:
-    """Merge back.
-
-    The frozen branch has not moved, so that the release commit and the one after it continue it
-    in a straight line.
-    """
-    parent, edited = results[commit_release].commit, results[set_post_release_version].commit
-    yield still_frozen(release, world, results)
-    what = {
-        "branch": release.branch,
-        "parent": parent,
-        "tree_of": edited,
-        "message": f"Post {release.version}",
-    }
-    committed = partial(world.repo.committed, **what)
-    yield Action(
-        do=partial(world.repo.commit, **what, time=release.time),
-        done=Expect(committed),
-        undo="the commit is only in the release clone, which is this run's own",
-    )
-    yield Result(committed)
-
-
-@step(phase=PHASE, where="upstream", after=[merge_back], gate="push")
-def push_upstream(release: Release, world: World, results: Results) -> Plan:
-    """Push upstream.
-
-    **Everything is published and was read back.** The protection is lifted for one atomic push
-    of the branch and the tag, each only from where it is expected to be, and put back at once,
-    also if the push fails.
-    """
-    branch, frozen = release.branch, results[freeze_branch]
-    wanted = {
-        f"refs/heads/{branch}": results[merge_back].commit,
-        f"refs/tags/{release.tag}": results[tag_release].tag_object,
-    }
-    locked = Protection(locked=True, rules=frozen.protection.rules)
-    yield still_frozen(release, world, results)
-    taken = world.repo.remote_ref(remote="upstream", ref=f"refs/tags/{release.tag}")
-    yield Check(
-        f"{release.tag} is free upstream, or ours",
-        taken in {None, results[tag_release].tag_object},
-        found=str(taken or ""),
-        code="TAG_EXISTS",
-        remedy="See who made it, and have it deleted; the branch stays locked until then.",
-    )
-    lifted = _protect(world, branch, Protection(locked=False, rules=()), undo=locked)
-    yield replace(lifted, temporary=True)
-    updates = tuple(
-        RefUpdate(ref=ref, old=frozen.head if "heads" in ref else None, new=new)
-        for ref, new in wanted.items()
-    )
-    yield Action(
-        do=partial(world.repo.push, remote="upstream", updates=updates),
-        done=Expect(
-            partial(world.repo.remote_refs, remote="upstream", refs=tuple(wanted)), equals=wanted
-        ),
-        undo="what is pushed upstream stays",
-    )
-    yield _protect(world, branch, locked, undo=locked)
-
-
-def _protect(world: World, branch: str, protection: Protection, undo: Protection) -> Action:
-    return Action(
-        do=partial(world.tracker.set_protection, branch=branch, protection=protection),
-        done=Expect(partial(world.tracker.protection, branch=branch), equals=protection),
-        undo=partial(world.tracker.set_protection, branch=branch, protection=undo),
-    )
-
-
-@step(phase=PHASE, where=HERE, after=[push_upstream])
-def draft_announcements(release: Release, world: World, results: Results) -> Plan:
-    """Draft the announcements.
-
-    Texts for the forum, the blog and the committers, made from the manifest: links lead only to
-    known places, digests are the manifest's. They are drafts: a person posts them.
-    """
-    manager = world.policy.person("release-manager")
-    for channel in TOLD:
-        text = text_for(
-            channel, release, results[close_manifest], manager, rehearsal=world.rehearsal
-        )
-        yield Action(
-            do=partial(world.announcements.draft, channel=channel, text=text),
-            done=Expect(partial(world.announcements.drafted, channel=channel), equals=text),
-            undo="a draft is seen by nobody but its poster",
-        )
+OK = 200
 
 
 @step(phase=PHASE, where="PEPs repository", after=[push_upstream])
@@ -174,18 +70,19 @@ def verify_as_stranger(release: Release, world: World, results: Results) -> Plan
     """Verify as a stranger.
 
     With nothing but public addresses and the policy: every file and signature is downloaded and
-    verified, the rows of the site are compared with the manifest, the tag upstream is read and
-    its signature verified, and the source is built from the download.
+    verified, archives of the docs as well, the rows of the site are compared with the manifest,
+    what is offered first is looked at, the tag upstream is read and its signature verified, and
+    the source is built from the download.
     """
     manifest = results[close_manifest]
     archive = next(one for one in manifest.subjects if one.name.endswith(".tar.xz"))
-    path = f"/{release.folder}/{archive.name}"
+    path = f"/{folder_of(release, archive.name)}/{archive.name}"
     build = build_of(release, world, results, "stranger", archive, path=path)
     result = yield from built(world, build, "the build machine")
     if result is None:
         return
     for subject in manifest.subjects:
-        path = f"/{release.folder}/{subject.name}"
+        path = f"/{folder_of(release, subject.name)}/{subject.name}"
         companions = manifest.companions_of(subject)
         good = world.public.verify(path=path, subject=subject, companions=companions)
         yield Check(
@@ -195,6 +92,7 @@ def verify_as_stranger(release: Release, world: World, results: Results) -> Plan
             code="PUBLIC_DIFFERS",
             remedy="Compare what is public with the manifest, file by file.",
         )
+    yield from _offered(release, world, manifest)
     rows = world.website.files(slug=release.slug)
     yield Check(
         "the site's rows are the manifest's",
@@ -215,52 +113,120 @@ def verify_as_stranger(release: Release, world: World, results: Results) -> Plan
     yield Result(found)
 
 
+def _offered(release: Release, world: World, manifest: Manifest) -> Plan:
+    """Yield the checks of what leads to a release: the latest version, the current docs."""
+    latest = world.website.latest(series="python3")
+    yield Check(
+        f"{release.slug} is {'' if release.is_newest else 'not '}the latest Python 3",
+        (latest == release.slug) == release.is_newest,
+        found=str(latest),
+        code="LATEST_WRONG",
+        remedy="Have is_latest corrected on the site at once.",
+    )
+    docs = [one for one in manifest.subjects if folder_of(release, one.name) == release.docs_folder]
+    for subject in docs[:1]:
+        folder = f"{release.docs_folder.rpartition('/')[0]}/current"
+        got = world.public.fetch(path=f"/{folder}/{subject.name}")
+        yield Check(
+            f"the current docs are {'' if release.is_newest else 'not '}those of {release.version}",
+            (got.status == OK and got.sha256 == subject.sha256) == release.is_newest,
+            found=f"status {got.status} for {folder}/{subject.name}",
+            code="CURRENT_WRONG",
+            remedy="Let the link lead where it should; purge its address; then look again.",
+        )
+
+
 @step(
     phase=PHASE,
     where="upstream",
-    after=[draft_announcements, record_date, restore_blockers, verify_as_stranger],
+    after=[
+        draft_announcements,
+        record_date,
+        restore_blockers,
+        verify_as_stranger,
+        set_up_branch,
+        record_branch,
+    ],
 )
 def open_branch(release: Release, world: World, results: Results) -> Plan:
     """Open the branch.
 
     The branch on the fork is deleted, and the protection of the branch upstream becomes exactly
-    what it was before the freeze.
+    what it was before the freeze. A new branch is opened with the rules it was given.
     """
     ref, commit = f"refs/heads/{release.fork_branch}", results[commit_release].commit
+    gone = (RefUpdate(ref=ref, old=commit, new=None),)
     yield Action(
-        do=partial(
-            world.repo.push, remote="fork", updates=(RefUpdate(ref=ref, old=commit, new=None),)
-        ),
+        do=partial(world.repo.push, remote="fork", updates=gone),
         done=Expect(
             partial(world.repo.remote_refs, remote="fork", refs=(ref,)), equals={ref: None}
         ),
-        undo="the release commit is in upstream",
+        undo=partial(
+            world.repo.push, remote="fork", updates=(RefUpdate(ref=ref, old=None, new=commit),)
+        ),
     )
-    before = results[freeze_branch].protection
-    yield _protect(world, release.branch, before, undo=Protection(locked=True, rules=before.rules))
+    for branch, protection in _protections(release, results).items():
+        locked = Protection(locked=True, rules=protection.rules)
+        yield protect(world, branch, protection, undo=locked)
 
 
-@step(phase=PHASE, where=HERE, after=[open_branch])
+def _protections(release: Release, results: Results) -> dict[str, Protection]:
+    """Return how each branch that was pushed is to be protected in the end."""
+    found = {release.branch: results[freeze_branch].protection}
+    if release.facts.new_branch:
+        found[release.version.series] = results[set_up_branch]
+    return found
+
+
+@step(
+    phase=PHASE,
+    where=HERE,
+    after=[
+        open_branch,
+        supersede_pages,
+        confirm_store,
+        confirm_announcements,
+        confirm_infrastructure,
+    ],
+)
 def close_run(release: Release, world: World, results: Results) -> Plan:
     """Close the run.
 
-    One more look at what must be true now. After this the record is sealed.
+    One more look at what must be true now: every branch is protected as it should be, the fork
+    has no branch of this release left, upstream has tag and commits. After this the record is
+    sealed.
     """
-    protection = world.tracker.protection(branch=release.branch)
+    for branch, protection in _protections(release, results).items():
+        now = world.tracker.protection(branch=branch)
+        yield Check(
+            f"{branch} is protected as it was before, or as it was set up",
+            now == protection,
+            found=str(now),
+            code="PROTECTION_CHANGED",
+            remedy=f"Put the protection back: {protection}.",
+        )
+    ref = f"refs/heads/{release.fork_branch}"
+    left = world.repo.remote_ref(remote="fork", ref=ref)
     yield Check(
-        f"{release.branch} is protected as it was before",
-        protection == results[freeze_branch].protection,
-        found=str(protection),
-        code="PROTECTION_CHANGED",
-        remedy="Put the protection back as the record of the freeze says.",
+        f"the fork has no branch {release.fork_branch} any more",
+        left is None,
+        found=str(left or ""),
+        code="FORK_BRANCH_LEFT",
+        remedy="Delete it there; everything in it is upstream.",
     )
     yield from published_tag(release, world, results)
-    head = world.repo.remote_ref(remote="upstream", ref=f"refs/heads/{release.branch}")
+    for branch, commit in heads(release, results).items():
+        yield Check(
+            f"{branch} of upstream contains {commit}, which was pushed",
+            world.repo.contains(remote="upstream", branch=branch, commit=commit),
+            code="UPSTREAM_DIVERGED",
+            remedy="Compare the branch upstream with the record.",
+        )
     state = world.repo.clone_state()
     yield Check(
         "the release clone is clean",
         state is not None and not state.dirty,
-        found=f"upstream's {release.branch} is at {head}",
+        found=str(state and f"{state.branch} at {state.head}"),
         code="CLONE_DIRTY",
         remedy="See what was written there after the release commit.",
     )

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
+from relkit.kinds import EVERY, RELEASES, where
 from relkit.plan import Action, Check, Expect, Plan, Result
 from relkit.ports import World
 from relkit.release import Release, Version
 from relkit.step import Results, step
 from relkit.texts import notice
-from relkit.values import ObjectId, Protection, Tool, Value
+from relkit.values import Commit, ObjectId, Person, Protection, Tool, Value
 
 PHASE = "Prepare"
+HERE = "release manager's machine"
 NEEDED_BYTES = 3_000_000_000
 """Room for a clone, a build of it and the artifacts of a release of CPython."""
 RELEASE_BLOCKER, DEFERRED_BLOCKER = "release-blocker", "deferred-blocker"
+CLONED = RELEASES | where(ends_branch=True)
+"""The kinds that work on a clone of a frozen branch."""
 MAGIC_HEADER_SINCE = 14
+MOST_CANDIDATES = 9
+REGEN_SCRIPT_SINCE = 12
 
 
 class Tools(Value):
@@ -31,7 +38,7 @@ class Frozen(Value):
     protection: Protection
 
 
-@step(phase=PHASE, where="release manager's machine", returns=Tools)
+@step(phase=PHASE, where=HERE, returns=Tools, kinds=EVERY)
 def preflight(_release: Release, world: World, _results: Results) -> Plan:
     """Look at the machine.
 
@@ -95,41 +102,70 @@ def _scan(world: World) -> Plan:
     )
 
 
-@step(phase=PHASE, where="mail", after=[preflight])
+@step(phase=PHASE, where=HERE, after=[preflight], kinds=EVERY)
+def check_cycle(release: Release, world: World, _results: Results) -> Plan:
+    """Look at the release cycle.
+
+    What the kind means for its branch was decided from dates that came with relkit. The world's
+    own release data has to agree: it can stop a release, and never makes another kind of it.
+    """
+    series, allowed = release.version.series, (*release.facts.begins, release.facts.ends)
+    found = world.announcements.status(series=series)
+    yield Check(
+        f"{series} is {' or '.join(filter(None, allowed))} in the release data",
+        None if found is None else found in allowed,
+        found=str(found),
+        code="CYCLE_DIFFERS",
+        remedy="Open the notebook of the kind that the release data has, or correct the data.",
+    )
+
+
+@step(phase=PHASE, where="mail", after=[check_cycle])
 def notify_experts(release: Release, world: World, _results: Results) -> Plan:
     """Tell the experts.
 
     The people who build and check on other machines learn the day before when they will be
     needed, each in the own time zone. A message cannot be taken back.
     """
-    experts = tuple(one for one in world.people.roster() if one.role.endswith("-expert"))
+    people = experts(release, world)
     subject = f"Python {release.version} is about to be made"
     body = "You will get the tag and the commit id; please build from the commit id."
-    yield from message(world, "notice", subject, notice(release, experts, subject, body))
+    text = notice(release, people, subject, body)
+    yield from message(world, "notice", subject, text, *(one.role for one in people))
+
+
+def experts(release: Release, world: World) -> tuple[Person, ...]:
+    """Return the people on other machines whom this release needs."""
+    roles = {f"{platform}-expert" for platform in release.platforms}
+    roles |= {"docs-expert"} if release.facts.docs else set()
+    return tuple(one for one in world.people.roster() if one.role in roles)
 
 
 def message(world: World, name: str, subject: str, text: str, *roles: str) -> Plan:
-    """Yield the action that sends one message of this run, findable by its name."""
+    """Yield the action that sends one message of this run, findable by its name; none to nobody."""
     nonce = f"{world.nonce}-{name}"
-    everybody = tuple(one.role for one in world.people.roster() if one.role.endswith("-expert"))
-    yield Action(
-        do=partial(
-            world.people.tell, nonce=nonce, subject=subject, text=text, roles=roles or everybody
-        ),
-        done=Expect(partial(world.people.told, nonce=nonce)),
-        undo="a message stays sent",
-    )
+    if roles:
+        yield Action(
+            do=partial(world.people.tell, nonce=nonce, subject=subject, text=text, roles=roles),
+            done=Expect(partial(world.people.told, nonce=nonce)),
+            undo="a message stays sent",
+        )
 
 
-@step(phase=PHASE, where="tracker", after=[preflight])
+@step(phase=PHASE, where="tracker", after=[check_cycle])
 def check_blockers(release: Release, world: World, _results: Results) -> Plan:
     """Look for release blockers.
 
-    No open issue may carry *release-blocker*. Deferred blockers do not stop an alpha; they are
-    listed, and become release blockers again when it is out. An incomplete answer of the tracker
-    is not an answer.
+    No open issue may carry *release-blocker*. Deferred blockers stop candidates, finals and
+    bugfix releases; before that they are listed, and become release blockers again when the
+    release is out. An incomplete answer of the tracker is not an answer.
     """
-    for label, stops in ((RELEASE_BLOCKER, True), (DEFERRED_BLOCKER, False)):
+    yield from blockers(release, world)
+
+
+def blockers(release: Release, world: World) -> Iterator[Check]:
+    """Yield the checks that no open issue stops the release."""
+    for label, stops in ((RELEASE_BLOCKER, True), (DEFERRED_BLOCKER, release.facts.strict)):
         issues = world.tracker.blockers(series=release.version.series, label=label)
         listed = "; ".join(f"#{issue.number} {issue.title}" for issue in issues.items)
         yield Check(
@@ -143,7 +179,13 @@ def check_blockers(release: Release, world: World, _results: Results) -> Plan:
         )
 
 
-@step(phase=PHASE, where="upstream", after=[check_blockers, notify_experts], returns=Frozen)
+@step(
+    phase=PHASE,
+    where="upstream",
+    after=[check_blockers, notify_experts],
+    returns=Frozen,
+    kinds=CLONED,
+)
 def freeze_branch(release: Release, world: World, _results: Results) -> Plan:
     """Freeze the branch.
 
@@ -219,7 +261,7 @@ def check_buildbots(release: Release, world: World, results: Results) -> Plan:
         )
 
 
-@step(phase=PHASE, where="release manager's machine", after=[freeze_branch])
+@step(phase=PHASE, where=HERE, after=[freeze_branch], kinds=CLONED)
 def make_clone(release: Release, world: World, results: Results) -> Plan:
     """Make the release clone.
 
@@ -238,7 +280,7 @@ def make_clone(release: Release, world: World, results: Results) -> Plan:
             partial(world.repo.clone_state),
             has={"branch": release.branch, "head": frozen.head, "dirty": []},
         ),
-        undo="the clone is this run's own; the next one is made anew",
+        undo=partial(world.repo.discard_clone, branch=release.branch),
     )
 
 
@@ -266,18 +308,58 @@ def _fit(release: Release, branch: str, head: str, dirty: tuple[str, ...], froze
     )
 
 
-@step(phase=PHASE, where="release manager's machine", after=[make_clone])
+@step(phase=PHASE, where=HERE, after=[make_clone], returns=Commit)
+def choose_base(release: Release, world: World, results: Results) -> Plan:
+    """Choose the base.
+
+    The commit that is edited, and so becomes the release: the frozen head of the branch. A
+    candidate after the first, or a final, can be made from the candidate before it instead, with
+    the commits given as `picks` on top: then what was tested is released, and nothing that
+    reached the branch since. Such a release is merged back into the branch at the end.
+    """
+    head, base = results[freeze_branch].head, None
+    if release.picks:
+        candidate = last_candidate(release, world)
+        base = world.repo.remote_tag(remote="upstream", name=candidate) if candidate else None
+        yield Check(
+            "there is a candidate to pick onto",
+            base is not None,
+            found=candidate,
+            code="NO_CANDIDATE",
+            remedy="Release the whole branch: leave the picks empty.",
+        )
+    onto = base.commit if base else head
+    picked = partial(world.repo.picked, base=onto, commits=release.picks)
+    if base:
+        yield Action(
+            do=partial(world.repo.pick, base=onto, commits=release.picks, time=release.time),
+            done=Expect(picked),
+            undo="the picked commits are on no branch; nothing has to be taken back",
+        )
+    yield Result(picked)
+
+
+def last_candidate(release: Release, world: World) -> str:
+    """Return the tag of the last candidate before a release, as upstream has it; empty: none."""
+    last = release.version.serial or MOST_CANDIDATES + 1
+    names = [f"v{release.version.base}rc{serial}" for serial in range(1, last)]
+    refs = tuple(f"refs/tags/{name}" for name in names)
+    found = world.repo.remote_refs(remote="upstream", refs=refs) if refs else {}
+    return next((name for name in reversed(names) if found[f"refs/tags/{name}"]), "")
+
+
+@step(phase=PHASE, where=HERE, after=[choose_base])
 def check_tree(release: Release, world: World, results: Results) -> Plan:
     """Look at the tree.
 
     What has to be right before anything is edited: the version that stands there, the magic
-    number of compiled files (from 3.14 on; a warning before the first candidate), the address
+    number of compiled files (from 3.14 on, and from the first candidate on), the address
     the docs give for sources, the years of the copyright, and that continuous integration found
     `configure` and the other generated files up to date *for this commit*. relkit does not
     regenerate `configure` itself: output of another autoconf than the pinned one must never be
     committed.
     """
-    head = results[freeze_branch].head
+    head = results[choose_base].commit
     text = partial(world.repo.read_text, commit=head)
     yield from _follows(release, text(path="Include/patchlevel.h"))
     yield from _magic_number(
@@ -308,9 +390,16 @@ def check_tree(release: Release, world: World, results: Results) -> Plan:
         None if generated is None else generated == "success",
         found=f"continuous integration: {generated or 'no such check'}",
         code="REGEN_MISMATCH",
-        remedy="Have them regenerated on the branch in the pinned environment, or waive this.",
+        remedy=f"Have them regenerated on the branch with {_autoconf(release)}, or waive this.",
         waivable=True,
     )
+
+
+def _autoconf(release: Release) -> str:
+    """Say what regenerates `configure` of a tree exactly as it was made before."""
+    if release.version.minor >= REGEN_SCRIPT_SINCE:
+        return "Tools/build/regen-configure.sh of the tree, which pins its container"
+    return "autoconf 2.69 in the container that devguide names for 3.11 and older"
 
 
 def _follows(release: Release, header: str | None) -> Plan:
@@ -332,8 +421,8 @@ def _follows(release: Release, header: str | None) -> Plan:
 
 
 def _magic_number(release: Release, header: str | None, test: str | None) -> Plan:
-    if release.version.minor < MAGIC_HEADER_SINCE:
-        return
+    if release.version.minor < MAGIC_HEADER_SINCE or release.version.level in {"a", "b"}:
+        return  # the two differ until the first candidate; a check that always warns is none
     defined = _number_after(header or "", "#define PYC_MAGIC_NUMBER")
     expected = _number_after(test or "", "EXPECTED_MAGIC_NUMBER =")
     yield Check(
@@ -341,8 +430,7 @@ def _magic_number(release: Release, header: str | None, test: str | None) -> Pla
         defined is not None and defined == expected,
         found=f"defined {defined}, expected {expected}",
         code="MAGIC_NUMBER",
-        remedy="Before the first candidate this warns; then it must agree.",
-        warns=release.version.level in {"a", "b"},
+        remedy="Put EXPECTED_MAGIC_NUMBER right on the branch, or find out why the number moved.",
     )
 
 

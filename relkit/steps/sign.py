@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
-from relkit.manifest import Manifest, absent, expected, schemes
+from relkit.manifest import Manifest, absent, expected, signatures
 from relkit.plan import Action, Check, Expect, Plan, Result
 from relkit.ports import World
 from relkit.release import Release
-from relkit.step import Results, step
-from relkit.steps.build import (
-    approve_macos,
-    approve_windows,
+from relkit.step import Results, Step, step
+from relkit.steps.build import compare_source, try_source
+from relkit.steps.collect import (
+    collect_docs,
     collect_macos,
     collect_mobile,
     collect_source,
     collect_windows,
-    compare_source,
-    try_source,
 )
+from relkit.steps.delivery import HERE, Artifacts
+from relkit.steps.experts import approve_docs, approve_macos, approve_windows
 from relkit.steps.source import commit_release, tag_release
 from relkit.values import Artifact
 
 PHASE = "Sign"
-HERE = "release manager's machine"
 SUBJECTS, MANIFEST = "subjects.json", "manifest.json"
+COLLECTIONS: tuple[Step[Any], ...] = (
+    *(collect_source, collect_windows, collect_macos, collect_mobile),
+    collect_docs,
+)
+LATER = "not delivered at publication; will follow"
 
 
 @step(
     phase=PHASE,
     where=HERE,
-    after=[compare_source, try_source, collect_mobile, approve_windows, approve_macos],
+    after=[
+        *(compare_source, try_source, collect_mobile),
+        *(approve_windows, approve_macos, approve_docs),
+    ],
     returns=Manifest,
 )
 def freeze_subjects(release: Release, world: World, results: Results) -> Plan:
@@ -38,44 +48,87 @@ def freeze_subjects(release: Release, world: World, results: Results) -> Plan:
 
     From here on the set of files is closed: exactly the expected ones, by name, size and
     SHA-256. A file that is not in it is refused, not signed. What a reader may look for and
-    will not find is named with the reason.
+    will not find is named with the reason. A platform that was waived is missing as a whole, and
+    is waived here once more: the manifest then says that it will follow.
     """
-    collections = (collect_source, collect_windows, collect_macos, collect_mobile)
-    found = {file.name: file for one in collections for file in results[one].files}
-    wanted = [file.name for file in expected(release)]
+    found = {file.name: file for one in COLLECTIONS for file in _files(release, results, one)}
+    missing = missing_platforms(release, found)
+    for name in release.platforms:
+        yield Check(
+            f"{name} is not missing",
+            name not in missing,
+            found="no file of it was delivered" if name in missing else "",
+            code="PLATFORM_MISSING",
+            remedy="Wait for it, or waive this: the release is then published without it.",
+            waivable=True,
+        )
+    wanted = [file.name for file in expected(release) if file.build not in missing]
+    closed = sorted(found) == sorted(wanted)
     yield Check(
         "the set is exactly the expected one",
-        sorted(found) == sorted(wanted),
+        closed,
         found=", ".join(sorted({*found} ^ {*wanted})),
         code="SET_NOT_CLOSED",
         remedy="Have the missing files delivered; take out what is not expected.",
     )
     for name, reason in absent(release).items():
         yield Check(f"no {name} in the set", None, found=reason, warns=True)
-    if sorted(found) != sorted(wanted):
+    if not closed:
         return
-    for name in wanted:
-        kept = world.artifacts.artifact(name=name)
+    yield from _unchanged(world, found.values())
+    gone = absent(release) | dict.fromkeys(missing, LATER)
+    subjects = tuple(found[name] for name in wanted)
+    manifest = _manifest(release, world, results, subjects, gone)
+    yield from manifest.subjects
+    yield from _written(world, SUBJECTS, manifest)
+
+
+def _files(release: Release, results: Results, one: Step[Any]) -> tuple[Artifact, ...]:
+    """Return what a step has collected; nothing where this kind of release has no such step."""
+    made: Artifacts = results[one] if release.kind in one.kinds else Artifacts()
+    return made.files
+
+
+def missing_platforms(release: Release, found: Iterable[str]) -> tuple[str, ...]:
+    """Return the platforms of which not one file is among the names of the collected ones."""
+    there = {*found}
+    names: dict[str, set[str]] = defaultdict(set)
+    for file in expected(release):
+        names[file.build].add(file.name)
+    return tuple(name for name in release.platforms if not names[name] & there)
+
+
+def _unchanged(world: World, files: Iterable[Artifact]) -> Plan:
+    for file in files:
+        kept = world.artifacts.artifact(name=file.name)
         yield Check(
-            f"{name} is still what was collected",
-            kept == found[name],
+            f"{file.name} is still what was collected",
+            kept == file,
             found=str(kept and kept.sha256),
             code="DIGEST_CHANGED",
             remedy="Somebody changed the collected file: find out who, and collect it anew.",
         )
-    manifest = Manifest(
+
+
+def _manifest(
+    release: Release,
+    world: World,
+    results: Results,
+    subjects: tuple[Artifact, ...],
+    gone: dict[str, str],
+) -> Manifest:
+    made = results[commit_release]
+    return Manifest(
         version=str(release.version),
-        commit=results[commit_release].commit,
-        tree=results[commit_release].tree,
+        commit=made.commit,
+        tree=made.tree,
         tag_object=results[tag_release].tag_object,
         time=release.time,
         policy_digest=world.policy.digest,
         folder=release.folder,
-        subjects=tuple(found[name] for name in wanted),
-        absent=absent(release),
+        subjects=subjects,
+        absent=gone,
     )
-    yield from manifest.subjects
-    yield from _written(world, SUBJECTS, manifest)
 
 
 def _written(world: World, name: str, manifest: Manifest) -> Plan:
@@ -83,31 +136,37 @@ def _written(world: World, name: str, manifest: Manifest) -> Plan:
     yield Action(
         do=partial(world.artifacts.write, name=name, text=text),
         done=Expect(partial(world.artifacts.read, name=name), equals=text),
-        undo="the manifest is this run's own",
+        undo=partial(world.artifacts.discard, name=name),
     )
     yield Result(manifest)
+
+
+def to_sign(release: Release, frozen: Manifest) -> tuple[tuple[str, Artifact], ...]:
+    """Return each signature the frozen set must have: scheme and file."""
+    subjects = {one.name: one for one in frozen.subjects}
+    wanted = [(scheme, name) for name, scheme in signatures(release) if name in subjects]
+    return tuple((scheme, subjects[name]) for scheme, name in wanted)
 
 
 @step(phase=PHASE, where=HERE, after=[freeze_subjects])
 def sign_artifacts(release: Release, world: World, results: Results) -> Plan:
     """Sign the artifacts.
 
-    Each file of the frozen set is signed with Sigstore, under one short-lived certificate, and
-    before 3.14 with GPG too (PEP 761). Each signature is verified as it was written, against the
-    exact identity of the policy. An entry in the transparency log stays for ever; a signature
-    that is good already is kept.
+    Each file of the frozen set that is signed at all (the docs archives are not) is signed with
+    Sigstore, under one short-lived certificate, and before 3.14 with GPG too (PEP 761). Each
+    signature is verified as it was written, against the exact identity of the policy. An entry in
+    the transparency log stays for ever; a signature that is good already is kept.
     """
-    for subject in results[freeze_subjects].subjects:
-        for scheme in schemes(release):
-            signed = {"scheme": scheme, "name": subject.name, "sha256": subject.sha256}
-            yield Action(
-                do=partial(world.signers.sign, **signed),
-                done=Expect(
-                    partial(world.signers.companion, **signed),
-                    has={"scheme": scheme, "subject": subject},
-                ),
-                undo="the entry in the transparency log stays; the signature is not published",
-            )
+    for scheme, subject in to_sign(release, results[freeze_subjects]):
+        signed = {"scheme": scheme, "name": subject.name, "sha256": subject.sha256}
+        yield Action(
+            do=partial(world.signers.sign, **signed),
+            done=Expect(
+                partial(world.signers.companion, **signed),
+                has={"scheme": scheme, "subject": subject},
+            ),
+            undo=partial(world.signers.forget, scheme=scheme, name=subject.name),
+        )
 
 
 @step(phase=PHASE, where=HERE, after=[sign_artifacts], returns=Manifest)
@@ -119,17 +178,16 @@ def close_manifest(release: Release, world: World, results: Results) -> Plan:
     """
     frozen = results[freeze_subjects]
     companions = []
-    for subject in frozen.subjects:
-        for scheme in schemes(release):
-            made = world.signers.companion(scheme=scheme, name=subject.name, sha256=subject.sha256)
-            yield Check(
-                f"{subject.name} is signed with {scheme} as the policy asks",
-                made is not None,
-                found=f"{made.identity} {made.issuer}" if made else "no good signature",
-                code="SIGNATURE_MISSING",
-                remedy="Run the step before this one again.",
-            )
-            companions += [made] if made else []
+    for scheme, subject in to_sign(release, frozen):
+        made = world.signers.companion(scheme=scheme, name=subject.name, sha256=subject.sha256)
+        yield Check(
+            f"{subject.name} is signed with {scheme} as the policy asks",
+            made is not None,
+            found=f"{made.identity} {made.issuer}" if made else "no good signature",
+            code="SIGNATURE_MISSING",
+            remedy="Run the step before this one again.",
+        )
+        companions += [made] if made else []
     manifest = frozen.model_copy(update={"companions": tuple(companions)})
     yield from _written(world, MANIFEST, manifest)
 

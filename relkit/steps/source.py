@@ -6,6 +6,7 @@ import unicodedata
 from fnmatch import fnmatchcase
 from functools import partial
 
+from relkit.kinds import where
 from relkit.plan import Action, Check, Evidence, Expect, Plan, Result
 from relkit.ports import World
 from relkit.release import Release
@@ -13,6 +14,7 @@ from relkit.step import Results, step
 from relkit.steps.prepare import (
     check_buildbots,
     check_tree,
+    choose_base,
     freeze_branch,
     still_frozen,
 )
@@ -26,8 +28,35 @@ WRITES = {
     "version-numbers": ("Include/patchlevel.h", "README.rst"),
     "next-versions": ("Doc/*.rst",),
     "post-version": ("Include/patchlevel.h",),
+    "whatsnew-date": ("Doc/whatsnew/*.rst",),
+    "branch-start": (
+        "README.rst",
+        "Doc/tools/extensions/pyspecific.py",
+        "Doc/conf.py",
+        ".github/workflows/*.yml",
+        ".azure-pipelines/*.yml",
+    ),
+    "next-series": (
+        "Include/patchlevel.h",
+        "Include/internal/pycore_magic_number.h",
+        "README.rst",
+        "configure",
+        "configure.ac",
+        "Doc/whatsnew/*.rst",
+        "Doc/tutorial/*.rst",
+        "Doc/tools/extensions/pyspecific.py",
+        "Doc/conf.py",
+        "PC/launcher.c",
+        "PC/pyconfig.h",
+        "PC/pyconfig.h.in",
+        ".github/ISSUE_TEMPLATE/*.yml",
+        ".github/workflows/*.yml",
+        ".azure-pipelines/*.yml",
+    ),
 }
 """What each editor may touch, as patterns on the path; anything else is refused."""
+RELEASE_EDITORS = ("news", "version-numbers", "whatsnew-date", "next-versions", "pydoc-topics")
+"""The editors whose changes become the release commit."""
 BIDI = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
 
 
@@ -56,7 +85,7 @@ def release_news(release: Release, world: World, results: Results) -> Plan:
     `blurb release` merges the entries of `Misc/NEWS.d/next` into the file of this release,
     dated with the release's date. PEP 101 does the same by hand.
     """
-    yield from edit(release, world, "news", results[freeze_branch].head)
+    yield from edit(release, world, "news", results[choose_base].commit)
 
 
 @step(phase=PHASE, where=HERE, after=[release_news], returns=Commit)
@@ -68,14 +97,25 @@ def set_version(release: Release, world: World, results: Results) -> Plan:
     yield from edit(release, world, "version-numbers", results[release_news].commit)
 
 
-@step(phase=PHASE, where=HERE, after=[set_version], returns=Commit)
+@step(phase=PHASE, where=HERE, after=[set_version], returns=Commit, kinds=where(first=True))
+def set_release_date(release: Release, world: World, results: Results) -> Plan:
+    """Date What's New.
+
+    The first paragraph of `Doc/whatsnew/3.X.rst` says when the version came out. That day is the
+    release's date, which may be another than the one the schedule had.
+    """
+    yield from edit(release, world, "whatsnew-date", results[set_version].commit)
+
+
+@step(phase=PHASE, where=HERE, after=[set_version, set_release_date], returns=Commit)
 def resolve_next_versions(release: Release, world: World, results: Results) -> Plan:
     """Resolve "next" in the docs.
 
     Directives such as `versionadded:: next` get the version that is released. Only directives
     and only below `Doc/`.
     """
-    yield from edit(release, world, "next-versions", results[set_version].commit)
+    before = results[set_release_date if release.facts.first else set_version]
+    yield from edit(release, world, "next-versions", before.commit)
 
 
 @step(phase=PHASE, where=HERE, after=[resolve_next_versions], returns=Commit)
@@ -104,10 +144,10 @@ def commit_release(release: Release, world: World, results: Results) -> Plan:
     the push of both to the fork; nothing of it is public upstream. Until then all of it can be
     thrown away.
     """
-    base, edited = results[freeze_branch].head, results[regenerate_topics].commit
+    base, edited = results[choose_base].commit, results[regenerate_topics].commit
     yield still_frozen(release, world, results)
     changes = world.repo.changes(base=base, commit=edited)
-    allowed = [pattern for patterns in WRITES.values() for pattern in patterns]
+    allowed = [pattern for editor in RELEASE_EDITORS for pattern in WRITES[editor]]
     stray = [one.path for one in changes if not any(fnmatchcase(one.path, p) for p in allowed)]
     yield Check(
         "only what the editors declare is changed",
@@ -145,7 +185,7 @@ def commit_release(release: Release, world: World, results: Results) -> Plan:
                 message=message,
             )
         ),
-        undo="the commit is only in the release clone, which is this run's own",
+        undo=partial(world.repo.take_back, branch=release.branch, to=results[freeze_branch].head),
     )
     yield Result(committed)
 
@@ -186,7 +226,7 @@ def tag_release(release: Release, world: World, results: Results) -> Plan:
             time=release.time,
         ),
         done=Expect(read, has={"name": release.tag, "commit": commit, "signer": signer}),
-        undo="the tag is only in the release clone, which is this run's own",
+        undo=partial(world.repo.delete_tag, name=release.tag, commit=commit),
     )
     yield Result(read)
 

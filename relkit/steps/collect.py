@@ -1,0 +1,205 @@
+"""Build: several machines at once, and everything they deliver collected by digest."""
+
+from __future__ import annotations
+
+from relkit.kinds import where
+from relkit.manifest import builds, expected_of
+from relkit.plan import Check, Plan, Result
+from relkit.ports import World
+from relkit.release import Release
+from relkit.step import Results, step
+from relkit.steps.delivery import (
+    BUILD_MACHINE,
+    HERE,
+    MACHINES,
+    PHASE,
+    Artifacts,
+    Documentation,
+    build_of,
+    built,
+    collected,
+    delivering,
+    facts,
+    in_order,
+    stamped,
+    started,
+)
+from relkit.steps.prepare import experts, message
+from relkit.steps.source import push_to_fork, tag_release
+from relkit.texts import notice
+from relkit.values import Artifact, Build
+
+INSTALLERS, DOCS = where(installers=True), where(docs=True)
+NOT_RUN = "not run"
+
+
+@step(phase=PHASE, where=MACHINES, after=[push_to_fork])
+def start_builds(release: Release, world: World, results: Results) -> Plan:
+    """Start the builds.
+
+    Source archives (twice, in different surroundings), the docs and the platforms' builds start
+    side by side as far as this release has them, each for the commit id, never for a name that
+    can move. They go on by themselves; the steps below collect them.
+    """
+    first, *others = builds(release)
+    for name in (first, "rebuild", *others):
+        told = "source" if name == "rebuild" else name
+        build = delivering(release, world, results, told)
+        yield started(world, build.model_copy(update={"name": name}))
+
+
+@step(phase=PHASE, where="mail", after=[push_to_fork])
+def tell_experts(release: Release, world: World, results: Results) -> Plan:
+    """Hand over to the experts.
+
+    They learn the commit id, the tag and its object id, and check that what they build is that.
+    Only those hear of it whom this release needs: nobody waits for installers of a security
+    release.
+    """
+    people = experts(release, world)
+    tag = results[tag_release]
+    subject = f"Python {release.version} is tagged on the fork"
+    body = f"Tag {tag.name} (object {tag.tag_object}) on commit {tag.commit}. Please build."
+    text = notice(release, people, subject, body)
+    yield from message(world, "tagged", subject, text, *(one.role for one in people))
+
+
+@step(phase=PHASE, where=HERE, after=[start_builds], returns=Artifacts)
+def collect_source(release: Release, world: World, results: Results) -> Plan:
+    """Collect the source archives.
+
+    Both builds must have made the same bytes; then the files are taken by digest. From here on
+    an artifact is known by its SHA-256. Comparing and testing them begins at once, beside what
+    the experts do.
+    """
+    build = delivering(release, world, results, "source")
+    again_build = build.model_copy(update={"name": "rebuild"})
+    first = yield from built(world, build, BUILD_MACHINE)
+    again = yield from built(world, again_build, BUILD_MACHINE)
+    if first is None or again is None:
+        return
+    yield Check(
+        "two builds in different surroundings made the same bytes",
+        first.files == again.files,
+        found="; ".join(f"{file.name} {file.sha256}" for file in again.files),
+        code="REBUILD_DIFFERS",
+        remedy="Compare the two builds; something of their surroundings is in the archive.",
+    )
+    yield from collected(release, world, build, first)
+    if any(file.name.endswith(".tar.xz") for file in first.files):
+        for check in checks_of_source(release, world, results, first.files):
+            yield started(world, check)
+    yield Result(Artifacts(files=in_order(first.files)))
+
+
+def checks_of_source(
+    release: Release, world: World, results: Results, files: tuple[Artifact, ...]
+) -> tuple[Build, Build]:
+    """Describe the builds that judge the archives: the comparison with the tag, and the test."""
+    archive = next(file for file in files if file.name.endswith(".tar.xz"))
+    compare = build_of(release, world, results, "compare", *files)
+    test = build_of(release, world, results, "test", archive, tests=" ".join(world.tests))
+    return compare, test
+
+
+@step(phase=PHASE, where=MACHINES, after=[start_builds], returns=Documentation, kinds=DOCS)
+def collect_docs(release: Release, world: World, results: Results) -> Plan:
+    """Collect the docs archives.
+
+    HTML, text, Texinfo and EPUB, made by the tree's own rules with the Sphinx it pins. The build
+    has read every archive to its end and found the version in it; no page may still say
+    "(unreleased)", as some that were published did. Some ten minutes on a real tree.
+    """
+    build = delivering(release, world, results, "docs")
+    result = yield from built(world, build, BUILD_MACHINE)
+    if result is None:
+        return
+    yield stamped(release, results, "docs", result)
+    found = facts(result).facts
+    count = found.get("unreleased", "")
+    yield Check(
+        'no page of the docs says "(unreleased)"',
+        count == "0" if count else None,
+        found=found.get("unreleased_in", ""),
+        code="DOCS_UNRELEASED",
+        remedy="Correct the page on the branch: it names a release that is this one.",
+    )
+    yield Check(
+        "Sphinx warned of nothing",
+        found.get("warnings") == "0",
+        found=found.get("warnings_first", ""),
+        remedy="Look at them with the documentation expert.",
+        warns=True,
+    )
+    epubcheck = found.get("epubcheck", NOT_RUN)
+    if not epubcheck.startswith(NOT_RUN):
+        yield Check(
+            "epubcheck finds no error",
+            epubcheck == "no errors",
+            found=epubcheck,
+            code="EPUB_INVALID",
+            remedy="Read the log of the build docs, or waive it after a look at the book.",
+            waivable=True,
+        )
+    yield from collected(release, world, build, result)
+    yield Result(Documentation(files=in_order(result.files), facts=found))
+
+
+def _collect_platforms(release: Release, world: World, results: Results, *names: str) -> Plan:
+    """Yield what collecting the builds of some platforms takes, as far as this version has them.
+
+    The wait for a platform can be waived: it is then delivered later (PLATFORM_MISSING).
+    """
+    files: list[Artifact] = []
+    for name in [name for name in names if expected_of(release, name)]:
+        build = delivering(release, world, results, name)
+        result = yield from built(world, build, f"{name}-expert", waivable=True)
+        if result is None:
+            continue
+        yield stamped(release, results, name, result)
+        yield from collected(release, world, build, result)
+        files += result.files
+    yield Result(Artifacts(files=in_order(files)))
+
+
+@step(
+    phase=PHASE,
+    where="Windows machine",
+    after=[start_builds],
+    returns=Artifacts,
+    actor="windows-expert",
+    kinds=INSTALLERS,
+)
+def collect_windows(release: Release, world: World, results: Results) -> Plan:
+    """Collect the Windows files.
+
+    Installers and packages from the Windows expert's pipeline: exact names, built from the
+    release commit, taken by digest. If the expert is missing, waiving the wait lets the release
+    go on without these files.
+    """
+    yield from _collect_platforms(release, world, results, "windows")
+
+
+@step(
+    phase=PHASE,
+    where="macOS machine",
+    after=[start_builds],
+    returns=Artifacts,
+    actor="macos-expert",
+    kinds=INSTALLERS,
+)
+def collect_macos(release: Release, world: World, results: Results) -> Plan:
+    """Collect the macOS installer.
+
+    From the macOS expert's machine, in the same way.
+    """
+    yield from _collect_platforms(release, world, results, "macos")
+
+
+@step(phase=PHASE, where=MACHINES, after=[start_builds], returns=Artifacts, kinds=INSTALLERS)
+def collect_mobile(release: Release, world: World, results: Results) -> Plan:
+    """Collect the Android and iOS files.
+
+    Android from 3.14 on, iOS from 3.15 on; before that there is nothing to collect.
+    """
+    yield from _collect_platforms(release, world, results, "android", "ios")

@@ -1,0 +1,47 @@
+"""Manual steps: a person does something elsewhere and gives evidence, which is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import timedelta
+from functools import partial
+
+from relkit.plan import Evidence, Item, Wait
+from relkit.ports import World
+
+
+def manual(
+    world: World,
+    name: str,
+    role: str,
+    ask: str,
+    example: str,
+    within: timedelta = timedelta(hours=24),
+) -> Generator[Item, None, str | None]:
+    """Ask a person for evidence of something done elsewhere; return its text once it is there.
+
+    `example` shows the form of the answer; what the text says is for the caller to check. The
+    text is evidence of the plan, so that a decision covers it.
+    """
+    key = f"{world.nonce}-{name}"
+    given = world.people.testimony(name=key)
+    tell = partial(
+        world.people.tell,
+        nonce=key,
+        subject=f"evidence: {key}",
+        text=f"{ask}\n\nAnswer in this form: {example}\n",
+        roles=(role,),
+    )
+    told = given is not None or world.people.told(nonce=key)
+    yield Wait(
+        f"evidence: {name}",
+        role,
+        within,
+        ready=given is not None,
+        progress=f"in this form: {example}",
+        start=None if told else tell,
+    )
+    if given is None:
+        return None
+    yield Evidence(f"{name}, by {given.who} ({given.role})", given.text)
+    return given.text
