@@ -59,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     verdict = one.add_mutually_exclusive_group(required=True)
     verdict.add_argument("--approve", dest="verdict", action="store_const", const="approve")
     verdict.add_argument("--reject", dest="verdict", action="store_const", const="reject")
+    one = _command(commands, "testify", _testify, "give the evidence a message asks for")
+    one.add_argument("message", type=Path, help="the message's file")
+    one.add_argument("text", help="in the form that is asked for")
+    one.add_argument("--role", required=True)
+    one.add_argument("--who", required=True, help="your name, as the policy has it")
     one = _command(commands, "seal", _seal, "close a complete record")
     _record_options(one)
     _later(commands)
@@ -81,10 +86,6 @@ def _later(commands: Commands) -> None:
     one = _command(commands, "hand-over", _hand_over, "make another one the release manager")
     _person_options(one)
     one.add_argument("--to", required=True, metavar="NAME")
-    one = _command(commands, "testify", _testify, "give the evidence a manual step waits for")
-    _person_options(one, reason=False)
-    one.add_argument("name", help="what is awaited, without `evidence: `")
-    one.add_argument("text", help="in the form that was asked for")
 
 
 def _command(
@@ -107,13 +108,12 @@ def _release_options(parser: argparse.ArgumentParser, world: str) -> None:
     parser.add_argument("--world", default=world, help="the world's file")
 
 
-def _person_options(parser: argparse.ArgumentParser, *, reason: bool = True) -> None:
+def _person_options(parser: argparse.ArgumentParser) -> None:
     _record_options(parser)
     parser.add_argument("--world", default="", help="the world's file, if it was moved")
     parser.add_argument("--role", default="release-manager")
     parser.add_argument("--who", required=True, help="your name, as the policy has it")
-    if reason:
-        parser.add_argument("--reason", required=True)
+    parser.add_argument("--reason", required=True)
 
 
 def _rehearse(options: argparse.Namespace) -> int:
@@ -142,7 +142,11 @@ def _open(options: argparse.Namespace) -> Opened:
 
 @contextmanager
 def _begun(options: argparse.Namespace) -> Iterator[Run]:
-    """Open a run that was begun, and close it again; refuse to begin one."""
+    """Open a run that was begun; close it again, with its status page as it is then.
+
+    Refuses to begin one.
+    """
+    from relkit import page
     from relkit.history import History
 
     History.read(_folder(options))
@@ -150,6 +154,7 @@ def _begun(options: argparse.Namespace) -> Iterator[Run]:
     opened.run.observe = lambda text: print(text, file=sys.stderr)
     try:
         yield opened.run
+        page.write(opened.run, opened.run.ledger.path.with_name("status.html"))
     finally:
         opened.close()
 
@@ -233,18 +238,19 @@ def _hand_over(options: argparse.Namespace) -> int:
     return 0
 
 
-def _testify(options: argparse.Namespace) -> int:
-    with _begun(options) as run:
-        run.testify(options.name, options.who, options.role, options.text)
-    print(f"The evidence {options.name} by {options.who} ({options.role}) is kept.")
-    return 0
-
-
 def _decide(options: argparse.Namespace) -> int:
     from relkit.rehearsal.ports import answer
 
     answer(options.request, options.who, options.role, options.verdict, options.reason)
     print(f"{options.verdict} by {options.who} ({options.role}) is on its way.")
+    return 0
+
+
+def _testify(options: argparse.Namespace) -> int:
+    from relkit.rehearsal.deeds import testify
+
+    testify(options.message, options.who, options.role, options.text)
+    print(f"The evidence by {options.who} ({options.role}) is on its way.")
     return 0
 
 

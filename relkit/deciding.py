@@ -24,14 +24,15 @@ class Deciding(Held):
         """Ask those who decide, once for each plan; take in answers; return the roles missing.
 
         Nobody is asked where there is nothing to decide (`Proposal.undecided`). Of the release
-        managers only the one in office counts. Raises `GateError` (``GATE_REJECTED``).
+        managers only the one in office counts, and is asked anew. Raises `GateError`
+        (``GATE_REJECTED``).
         """
         step, digest = proposal.step, proposal.plan.digest
         if step.gate is None or not proposal.undecided:
             return ()
         self.require_going()
         roles = self.world.policy.roles(step.gate)
-        if digest not in proposal.progress.asked:  # asked twice is harmless, never asked is not
+        if not self._asked(proposal, roles):  # asked twice is harmless, never asked is not
             self.world.people.ask(request=self._request(proposal, roles))
             self._record(log.Asked(step=step.name, digest=digest, roles=roles))
         self._take_answers(step, digest)
@@ -152,6 +153,19 @@ class Deciding(Held):
             )
         return asked[name]
 
+    def _asked(self, proposal: Proposal, roles: tuple[str, ...]) -> bool:
+        """Tell whether everybody was asked about this plan who speaks for these roles now."""
+        if MANAGER not in roles or proposal.plan.digest not in proposal.progress.asked:
+            return proposal.plan.digest in proposal.progress.asked
+        for record in reversed(self.ledger.records):
+            match record.entry:
+                case log.HandedOver():
+                    return False
+                case log.Asked(step=step, digest=digest) if step == proposal.step.name:
+                    if digest == proposal.plan.digest:
+                        return True
+        return False
+
     def _request(self, proposal: Proposal, roles: tuple[str, ...]) -> Request:
         return Request(
             release=self.release.name,
@@ -161,6 +175,7 @@ class Deciding(Held):
             plan=proposal.plan.decided,
             digest=proposal.plan.digest,
             roles=roles,
+            manager=self.handed_over.to if self.handed_over else "",
         )
 
     def _take_answers(self, step: Step[Any], digest: str) -> None:

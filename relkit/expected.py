@@ -157,10 +157,14 @@ FILES = (
 
 
 def expected(release: Release) -> tuple[ExpectedFile, ...]:
-    """Return the files of a release, source first; none for a transition of a branch."""
-    if not release.facts.publishes:
+    """Return the files of a release, source first; none for a transition of a branch.
+
+    Those of an amendment are all files of the release it is about.
+    """
+    if not release.amended.facts.publishes:
         return ()
-    made = {"source", *release.platforms, *(["docs"] if release.facts.docs else [])}
+    docs = ["docs"] if release.amended.facts.docs else []
+    made = {"source", *release.platforms, *docs}
     return tuple(row.of(release) for row in _rows(release) if row.build in made)
 
 

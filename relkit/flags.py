@@ -5,7 +5,6 @@ from __future__ import annotations
 from relkit import records as log
 from relkit.deciding import EVIDENCE
 from relkit.history import History, Proposal
-from relkit.release import Release
 from relkit.standing import Deviation
 from relkit.view import View, details, line, records, table
 
@@ -21,7 +20,7 @@ def flags(history: History) -> View:
     elif unfinished := history.respinning:
         told = f"NOT FINISHED: taking back from {unfinished.step}; run the same command again"
         found.append(line(told, strong=True))
-    found += [_respun(respun) for respun in history.respun if not respun.abandons]
+    found += [_respun(respun) for respun in history.respun]
     handed = [one.entry for one in history.ledger if isinstance(one.entry, log.HandedOver)]
     for one in handed:
         told = f"HANDED OVER to {one.to} by {one.who}: {one.reason}"
@@ -31,6 +30,7 @@ def flags(history: History) -> View:
 
 def _respun(one: log.Respun) -> View:
     title = f"REVISION {one.revision} given up from {one.step} on by {one.who}: {one.reason}"
+    title = f"TAKEN BACK by {one.who}: {one.reason}" if one.abandons else title
     rows = [("taken back", ", ".join(one.scope)), *(("stays", words) for words in one.stays)]
     return View.of([line(title, strong=True), table(("", ""), rows)])
 
@@ -70,18 +70,20 @@ def superseded(history: History, name: str) -> View:
     return View.of(parts)
 
 
-def requests(shown: Proposal, release: Release) -> View:
-    """Return how those who are elsewhere give the evidence that a step waits for."""
+def requests(shown: Proposal, nonce: str) -> View:
+    """Return how those who are elsewhere give the evidence that a step waits for.
+
+    `nonce` is the one the step is planned with: it begins the name of the message that asks.
+    """
     names = [
         (one.what.removeprefix(EVIDENCE), one.whom)
         for one in shown.awaited
         if one.what.startswith(EVIDENCE)
     ]
-    kind = "" if release.facts.publishes else f" --kind {release.kind}"
     return View.of(
         line(
-            f"{whom} elsewhere gives it by: relkit testify {release.name}{kind} {name} TEXT "
-            f"--role {whom} --who NAME"
+            f"{whom} elsewhere gives it by: relkit testify MESSAGE TEXT --role {whom} --who NAME "
+            f"(MESSAGE is the file {nonce}-{name}.json in the outbox)"
         )
         for name, whom in names
     )

@@ -20,6 +20,7 @@ class Kind(enum.StrEnum):
     BEGIN_BUGFIX = "begin-bugfix"
     BEGIN_SECURITY_ONLY = "begin-security-only"
     END_OF_LIFE = "end-of-life"
+    AMENDMENT = "amendment"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ class KindFacts:
     patch: bool | None = None
     """Only patch releases (their series must have a status in `begins`), only 3.X.0; None: both."""
     publishes: bool = True
-    """Makes and publishes files; a transition of a branch does not."""
+    """Makes a version and publishes it; a transition of a branch does not."""
+    amends: bool = False
+    """Publishes what a version lacked when it was published, by an amendment of its manifest."""
     from_main: bool = False
     new_branch: bool = False
     """Makes the branch ``3.X``, and `main` goes on to the next version."""
@@ -118,6 +121,9 @@ KINDS: dict[Kind, KindFacts] = {
         installers=False,
         ends_branch=True,
     ),
+    Kind.AMENDMENT: KindFacts(
+        "3.14.2", (*EARLY, "bugfix", "security"), publishes=False, amends=True
+    ),
 }
 """Where several rows fit a version, the first is its kind unless another is asked for."""
 
@@ -128,5 +134,8 @@ def where(**facts: bool) -> frozenset[Kind]:
 
 
 RELEASES = where(publishes=True)
-TRANSITIONS = where(publishes=False)
+TRANSITIONS = where(publishes=False, amends=False)
+AMENDMENTS = where(amends=True)
+BESIDE = TRANSITIONS | AMENDMENTS
+"""The kinds whose runs stand beside those of versions: their records are named after them."""
 EVERY = frozenset(Kind)

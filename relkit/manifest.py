@@ -5,6 +5,7 @@ The table it is held against is `relkit.expected`, whose names are given on from
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import datetime
 
@@ -56,6 +57,8 @@ class Manifest(Value):
     subjects: tuple[Artifact, ...]
     companions: tuple[Companion, ...] = ()
     absent: dict[str, str]
+    supersedes: Digest | None = None
+    """Of an amendment: the SHA-256 of the text of the manifest in whose place it stands."""
 
     @property
     def files(self) -> tuple[Artifact, ...]:
@@ -70,6 +73,11 @@ class Manifest(Value):
     def to_text(self) -> str:
         """Return the manifest as the JSON file that is kept."""
         return self.model_dump_json(indent=1) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of that text."""
+        return hashlib.sha256(self.to_text().encode()).hexdigest()
 
 
 def site_files(release: Release, manifest: Manifest) -> tuple[SiteFile, ...]:

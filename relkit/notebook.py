@@ -266,7 +266,7 @@ class Face(Verbs):
             return
         proposal = self._run.propose(name)
         ticker.show(view.proposal(proposal))
-        asked = flags.requests(proposal, self._history.release)
+        asked = flags.requests(proposal, self._run.nonce_of(name))
         if asked.text:
             show(asked)
         if runner() in {"batch", "terminal"}:

@@ -14,14 +14,14 @@ import relkit.steps  # noqa: F401 (declares the steps)
 from relkit import records as log
 from relkit.errors import RecordError, UsageError
 from relkit.inputs import inputs
-from relkit.kinds import TRANSITIONS
+from relkit.kinds import BESIDE
 from relkit.ledger import Ledger
 from relkit.release import Release, Version
 from relkit.run import Run
 from relkit.worlds import read_world_file
 
 GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_SSH_COMMAND")
-ANY_DAY = "2000-01-01"  # a transition has its name on every day
+ANY_DAY = "2000-01-01"  # what stands beside versions has its name on every day
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ def record_folder(subject: str, records: str, kind: str = "") -> Path:
 
     `subject` is a version, with the kind of a transition a branch, or the folder's own name.
     """
-    series, _, named = str(subject).partition("-")  # papermill may have made a number of it
-    if named in TRANSITIONS and not kind:
-        subject, kind = series, named
-    if kind in TRANSITIONS:
+    about, _, named = str(subject).partition("-")  # papermill may have made a number of it
+    if named in BESIDE and not kind:
+        subject, kind = about, named
+    if kind in BESIDE:
         name = Release.parse(subject, kind, ANY_DAY).key
     else:
         name = str(Version.parse(subject))

@@ -42,6 +42,7 @@ WORDS = {
     "started": "{action} begun",
     "done": "{action} {how}: {entry.evidence}",
     "taken-back": "{action} taken back, {why}",
+    "stopped": "{entry.what} stopped, in a respin",
     "completed": "complete",
     "respun": "REVISION {entry.revision} GIVEN UP from {entry.step} on by {entry.who} "
     "({entry.role}): {entry.reason}",

@@ -73,7 +73,8 @@ class Wait:
     """Something that others do: what, who, for how long it may take, and whether it is there.
 
     `start` is the call that sets it going where it is not; builds are started and awaited in one
-    step, so that a killed one is started again. With `waivable` the step can be made to go on
+    step, so that a killed one is started again. `stop` ends what `start` set going, when the step
+    is taken back; called twice it is harmless. With `waivable` the step can be made to go on
     without it, by a waiver that names `what`.
     """
 
@@ -83,6 +84,7 @@ class Wait:
     ready: bool
     progress: str = ""
     start: partial[None] | None = None
+    stop: partial[None] | None = None
     waivable: bool = False
 
 
@@ -183,6 +185,7 @@ class WaitData(Value):
     ready: bool
     progress: str
     start: Call | None
+    stop: Call | None = None
     waivable: bool = False
 
 
@@ -298,6 +301,7 @@ def _wait(world: World, item: Wait) -> WaitData:
         ready=item.ready,
         progress=item.progress,
         start=None if item.start is None else Call.of(world, item.start),
+        stop=None if item.stop is None else Call.of(world, item.stop),
         waivable=item.waivable,
     )
 

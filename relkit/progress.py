@@ -80,7 +80,7 @@ class Ticker:
             raise WaitingError(
                 f"{text.removeprefix('waiting for ')}: it is yours to give",
                 code="NOT_READY",
-                remedy="Use the form below, or run.evidence(NAME, TEXT); then run this again.",
+                remedy="Use the form above, or run.evidence(NAME, TEXT); then run this again.",
             )
 
     def _interrupted(self, _number: int, _frame: FrameType | None) -> None:

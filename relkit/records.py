@@ -1,6 +1,7 @@
 """What can stand in a ledger: one model for each kind of event, and the record that carries it.
 
-Of a step: asked, decided, waived, set-going, waited, planned, started, done, taken-back, completed.
+Of a step: asked, decided, waived, set-going, waited, planned, started, done, taken-back, stopped,
+completed.
 Of the run: opened, taken-over, recovered, respun, revised, abandoned, deviated, deviation-done,
 deviation-taken-back, handed-over.
 """
@@ -92,12 +93,17 @@ class Waived(Value):
 
 
 class SetGoing(Value):
-    """A build was set going; `again`: an earlier one of the same name was lost."""
+    """A build was set going; `again`: an earlier one of the same name was lost.
+
+    `stop` is the call, as data of a plan, that ends it; where there is none the record has no such
+    field, as all had none once.
+    """
 
     event: Literal["set-going"] = "set-going"
     step: str
     what: str
     again: bool
+    stop: Annotated[Json | None, Field(exclude_if=lambda stop: stop is None)] = None
 
 
 class Waited(Value):
@@ -149,6 +155,14 @@ class TakenBack(Value):
     action: int
     respin: bool = False
     evidence: str = ""
+
+
+class Stopped(Value):
+    """What was set going for a wait is ended, or was over, in a respin."""
+
+    event: Literal["stopped"] = "stopped"
+    step: str
+    what: str
 
 
 class Completed(Value):
@@ -250,6 +264,7 @@ Entry = Annotated[
     | Started
     | Done
     | TakenBack
+    | Stopped
     | Completed
     | Respun
     | Revised

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import total_ordering
 from typing import Self
 
 from relkit.cycle import Status, cycle
 from relkit.errors import UsageError
-from relkit.kinds import KINDS, Kind, KindFacts
+from relkit.kinds import AMENDMENTS, BESIDE, KINDS, TRANSITIONS, Kind, KindFacts
 
 GRAMMAR = re.compile(
     r"(3)\.(0|[1-9][0-9]?)\.(0|[1-9][0-9]?)(?:(a|b|rc)([1-9][0-9]?))?", flags=re.ASCII
@@ -20,6 +20,8 @@ SERIES = re.compile(r"3\.(0|[1-9][0-9]?)", flags=re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}", flags=re.ASCII)
 TIME = re.compile(r"(2[0-9]{3}-[0-9]{2}-[0-9]{2})(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?", flags=re.ASCII)
 FIRST_WITHOUT_GPG = 14  # PEP 761
+AMENDABLE: Status = "bugfix"
+"""The status of a series whose patch releases have installers."""
 LEVELS = {"a": 0xA, "b": 0xB, "rc": 0xC, "final": 0xF}
 LEVEL_NAMES = {"a": "alpha", "b": "beta", "rc": "release candidate"}
 
@@ -125,7 +127,7 @@ def _fits(kind: Kind, version: Version, status: Status) -> bool:
 
 @dataclass(frozen=True)
 class Release:
-    """What a run makes: a version, or the transition of a branch; its kind and time.
+    """What a run makes: a version, an amendment of one, or the transition of a branch.
 
     The time is an input, never read from a clock. A transition has the version ``3.X.0`` and is
     named after its branch.
@@ -146,7 +148,7 @@ class Release:
         ISO 8601, a date or a UTC time; `picks` are full commit ids with spaces between them.
         Raises `UsageError`: ``BAD_VERSION``, ``KIND_CONFLICT``, ``BAD_DATE``, ``BAD_PICKS``.
         """
-        if kind in KINDS and not KINDS[Kind(kind)].publishes:
+        if kind in TRANSITIONS:
             return cls(_branch(subject, kind), Kind(kind), _parse_time(when))
         parsed = Version.parse(subject)
         if parsed.level in {"a", "b"} and parsed.micro:
@@ -156,6 +158,8 @@ class Release:
                 remedy=f"Did you mean {parsed.series}.0{parsed.suffix}?",
             )
         time = _parse_time(when)
+        if kind in AMENDMENTS:  # at any time: its series may have another status by then
+            return cls(parsed, Kind(kind), time)
         found = kind_of(parsed, cycle().status(parsed.series, time.date()), kind)
         return cls(parsed, found, time, _parse_picks(picks, found))
 
@@ -167,12 +171,23 @@ class Release:
     @property
     def name(self) -> str:
         """What it is called in records: the version, or the branch of a transition."""
-        return str(self.version) if self.facts.publishes else self.version.series
+        return self.version.series if self.kind in TRANSITIONS else str(self.version)
 
     @property
     def key(self) -> str:
         """The name of its folders: ``3.15.0a1``, ``3.13-begin-security-only``."""
-        return self.name if self.facts.publishes else f"{self.name}-{self.kind}"
+        return f"{self.name}-{self.kind}" if self.kind in BESIDE else self.name
+
+    @property
+    def amended(self) -> Release:
+        """The release that an amendment is about; anything else is about itself.
+
+        It has the kind its version had while its series got installers: only of these a platform
+        can be missing. Its time is the amendment's; the true one stands in the manifest.
+        """
+        if not self.facts.amends:
+            return self
+        return replace(self, kind=kind_of(self.version, AMENDABLE))
 
     @property
     def is_newest(self) -> bool:
@@ -187,7 +202,7 @@ class Release:
     @property
     def branch(self) -> str:
         """The branch it is made from: `main` up to the first beta, then ``3.X``."""
-        return "main" if self.facts.from_main else self.version.series
+        return "main" if self.amended.facts.from_main else self.version.series
 
     @property
     def fork_branch(self) -> str:

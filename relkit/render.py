@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 import relkit.steps  # noqa: F401 (declares the steps)
 from relkit.graph import draw
 from relkit.graph.traits import MANUAL, risks_of
-from relkit.kinds import KINDS, RELEASES, Kind
+from relkit.kinds import KINDS, RELEASES, TRANSITIONS, Kind, where
 from relkit.policy import MANAGER
 from relkit.step import Step, needed, steps_of
 
@@ -53,9 +53,9 @@ PICTURE_PROSE = """\
 ## The picture
 
 Above, the release at one look: a lane for each zone of trust, a place for each step, and what goes
-from zone to zone. Below, every step with the machine on which it changes something, what must be
-complete before it, what it hands on, where risk comes from, and how it stands. What is not
-connected can happen side by side."""
+from zone to zone. Below, every step with the machine or system it is about, what must be complete
+before it, what it hands on, where risk comes from, and how it stands. What is not connected can
+happen side by side."""
 RECIPE = "\n\n![The steps of {kind}, before anything is done](pictures/{kind}.svg)"
 CLOSE_PROSE = """\
 ## Close the record
@@ -64,6 +64,7 @@ When every step is complete, the record is sealed by a process of its own: it ru
 once more in replay, in which each step shows what was recorded, and keeps the result with the
 digest of every file of the record."""
 BESIDE = 5  # titles in a hint
+INSTALLERS = where(publishes=True, installers=True)
 WHY, WHY_ELSE = "the installer does not start on arm64", "a fix was missing"
 ENDING = "two blockers were found; the next one is made on Friday"
 ENDING_ELSE = "one more release is made before"
@@ -138,7 +139,7 @@ def _text(name: str, kind: Kind) -> str:
             actors=list(told),
             manager=MANAGER,
             key="signing key" in {risk.name for step in steps for risk in risks_of(step)},
-            installers=KINDS[kind].installers,
+            installers=kind in INSTALLERS,
             publishes=kind in RELEASES,
             why=WHY if KINDS[kind].installers else WHY_ELSE,
             ending=ENDING if kind in RELEASES else ENDING_ELSE,
@@ -172,7 +173,7 @@ def _parameters(kind: Kind) -> str:
 
 def _parameters_prose(kind: Kind) -> str:
     facts = KINDS[kind]
-    version = VERSION_PROSE if facts.publishes else BRANCH_PROSE
+    version = BRANCH_PROSE if kind in TRANSITIONS else VERSION_PROSE
     return PARAMETERS_PROSE.format(version=version, picks=PICKS_PROSE if facts.picks else "")
 
 
@@ -191,7 +192,7 @@ def _section(step: Step[Any], kind: Kind) -> list[nbformat.NotebookNode]:
 
 def _facts(step: Step[Any], kind: Kind) -> Iterator[str]:
     """Yield the facts of a section's last line."""
-    yield f"changes: {step.where}"
+    yield f"where: {step.where}"
     yield f"answers for it: {step.actor}"
     chosen = needed(step, kind)
     if before := [one.title for one in steps_of(kind) if one in chosen]:

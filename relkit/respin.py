@@ -1,7 +1,8 @@
 """The way back: a new revision from a step on, or the end of a run without a release.
 
 What was done is taken back in the reverse order of the ledger, each action by its own `undo`, and
-asked about before and after, as in the way there. A process killed in the middle leaves a run in
+asked about before and after, as in the way there; what was set going for a wait is stopped where
+its turn comes. A process killed in the middle leaves a run in
 which nothing else is done until the same command has come to its end.
 """
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from relkit import records as log
 from relkit.errors import OrderError, VerificationError
 from relkit.held import Held
-from relkit.plan import ActionData
+from relkit.plan import ActionData, Call
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,16 @@ class Back:
         if not self.step:
             return log.DeviationTakenBack(number=self.number, evidence=evidence)
         return log.TakenBack(step=self.step, action=self.number, respin=True, evidence=evidence)
+
+
+@dataclass(frozen=True)
+class Running:
+    """What a wait of ours set going, or may have: its place in the ledger, and what ends it."""
+
+    place: int
+    step: str
+    what: str
+    stop: Call
 
 
 class Respinning(Held):
@@ -126,12 +137,30 @@ class Respinning(Held):
         return tuple(dict.fromkeys(words))
 
     def _take_back_all(self, respin: log.Respun) -> None:
-        """Undo in reverse what is not taken back yet."""
+        """Undo and stop in reverse what is not taken back yet."""
         ours = self._ours(respin.scope)
-        back = [one for one in reversed(ours) if _goes_back(one, abandons=respin.abandons)]
-        for number, one in enumerate(back, 1):
-            self.observe(f"{number} of {len(back)}: {one.action.undo}")
-            self._take_back_one(one)
+        back = [one for one in ours if _goes_back(one, abandons=respin.abandons)]
+        both: list[Back | Running] = [*back, *self._running(respin.scope)]
+        for number, one in enumerate(sorted(both, key=lambda one: -one.place), 1):
+            call = one.stop if isinstance(one, Running) else one.action.undo
+            self.observe(f"{number} of {len(both)}: {call}")
+            if isinstance(one, Running):
+                self._stop(one)
+            else:
+                self._take_back_one(one)
+
+    def _running(self, scope: Collection[str]) -> list[Running]:
+        """Return what was set going for waits and not stopped."""
+        return [
+            Running(going.place, name, what, going.stop)
+            for name in scope
+            for what, going in self.progress(name).going.items()
+        ]
+
+    def _stop(self, one: Running) -> None:
+        """Stop, record: whoever is killed in between stops again what is over."""
+        one.stop(self.world)
+        self._record(log.Stopped(step=one.step, what=one.what))
 
     def _take_back_one(self, one: Back) -> None:
         """Ask, undo, ask again, record."""

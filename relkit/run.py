@@ -113,9 +113,13 @@ class Run(Deciding, Respinning, Deviating):
         """Set going what does not go; record once that it is awaited; return its deadline."""
         noted = proposal.progress.waited.get(wait.what)
         if wait.start is not None:
-            self._record(
-                log.SetGoing(step=proposal.step.name, what=wait.what, again=noted is not None)
+            going = log.SetGoing(
+                step=proposal.step.name,
+                what=wait.what,
+                again=noted is not None,
+                stop=None if wait.stop is None else wait.stop.to_data(),
             )
+            self._record(going)
             wait.start(self.world)
         if noted is None:
             deadline = self.world.clock.now() + timedelta(minutes=wait.minutes)
@@ -142,7 +146,7 @@ class Run(Deciding, Respinning, Deviating):
                 f"{proposal.step.name} waits for {' and '.join(missing)} to decide on plan "
                 f"{proposal.plan.digest:.8}",
                 code="GATE_OPEN",
-                remedy="Decide in the cell above, or let those asked answer; then run this again.",
+                remedy="Decide in the notebook or with relkit decide; then run this again.",
             )
 
     def _carry_out(self, proposal: Proposal, number: int) -> None:

@@ -23,6 +23,7 @@ from relkit.errors import RecordError, VerificationError
 from relkit.history import History
 from relkit.marks import ending_of
 from relkit.plain import MEDIA, forbidden, require_plain
+from relkit.steps.amend import AMENDED, close_amendment
 from relkit.steps.sign import MANIFEST, close_manifest
 from relkit.values import Digest, Value
 
@@ -71,8 +72,9 @@ def seal(folder: Path) -> Seal:
             code="NOT_COMPLETE",
             remedy="Finish the run or abandon it, then seal it.",
         )
-    if close_manifest in history.results:
-        _write(folder / MANIFEST, history.results[close_manifest].to_text())
+    for name, closing in ((MANIFEST, close_manifest), (AMENDED, close_amendment)):
+        if closing in history.results:
+            _write(folder / name, history.results[closing].to_text())
     replayed = replay(history, folder)
     _write(folder / NOTEBOOK, nbformat.writes(replayed, version=4) + "\n")
     _write(folder / PAGE, to_html(replayed, f"Python {history.release.name}: record"))

@@ -6,12 +6,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from relkit import records as log
-from relkit.plan import ActionData, PlanData, WaitData
+from relkit.plan import ActionData, Call, PlanData, WaitData
 from relkit.records import Record
 from relkit.step import Step
 from relkit.values import Digest, Json
 
 Status = Literal["pending", "ready", "decide", "waiting", "begun", "complete"]
+
+
+@dataclass(frozen=True)
+class Going:
+    """Something that was set going: the number of the newest record of it, and what ends it."""
+
+    place: int
+    stop: Call
 
 
 @dataclass
@@ -26,6 +34,8 @@ class Progress:
     decisions: list[log.Decided] = field(default_factory=list)
     waivers: list[log.Waived] = field(default_factory=list)
     waited: dict[str, log.Waited] = field(default_factory=dict)
+    going: dict[str, Going] = field(default_factory=dict)
+    """What was set going for a wait and not stopped, by what is awaited."""
     taken_back: dict[int, Record] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     places: dict[int, int] = field(default_factory=dict)
@@ -43,6 +53,10 @@ class Progress:
                 self.waivers.append(waiver)
             case log.Waited(what=what) as wait:
                 self.waited[what] = wait
+            case log.SetGoing(what=what, stop=stop) if stop is not None:
+                self.going[what] = Going(record.number, Call.model_validate(stop))
+            case log.Stopped(what=what):
+                del self.going[what]
             case _:
                 self._carry(record)
 

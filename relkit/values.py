@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -253,7 +253,10 @@ class Fetched(Value):
 
 
 class Request(Value):
-    """What a gate asks of the people: the plan in canonical JSON and its digest."""
+    """What a gate asks of the people: the plan in canonical JSON and its digest.
+
+    `manager` is who took the run over as its release manager; empty if nobody did.
+    """
 
     release: str
     revision: int
@@ -262,6 +265,7 @@ class Request(Value):
     plan: Json
     digest: Digest
     roles: tuple[str, ...]
+    manager: str = ""
 
 
 class Answer(Value):
@@ -286,6 +290,8 @@ class Person(Value):
 
 class Testimony(Value):
     """What a person says about a manual step, as it can be checked: a URL, a digest, a text."""
+
+    __test__: ClassVar[bool] = False  # pytest takes a class of this name for tests
 
     name: str
     who: str

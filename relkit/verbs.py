@@ -70,7 +70,7 @@ class Verbs:
         """Give the evidence that a manual step waits for, as somebody who sits here.
 
         `name` is what follows ``evidence: `` in what is awaited. Raises `GateError`
-        (``NOT_AT_THE_NOTEBOOK``) for a role that answers by ``relkit testify``.
+        (``NOT_AT_THE_NOTEBOOK``) for a role that answers by ``relkit testify MESSAGE``.
         """
         run = self._writable()
         run.world.policy.require_present(role)

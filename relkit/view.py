@@ -135,6 +135,8 @@ def opened(history: History) -> View:
 
 
 def _subject(release: Release) -> tuple[str, str]:
+    if release.facts.amends:
+        return "amendment", f"of Python {release.name}, tag {release.tag}"
     if not release.facts.publishes:
         return "transition", f"{release.kind} of the branch {release.branch}"
     picked = f", {len(release.picks)} commits picked" if release.picks else ""
@@ -144,10 +146,15 @@ def _subject(release: Release) -> tuple[str, str]:
 def status(history: History) -> View:
     """Return how every step stands."""
     rows = [
-        (number, step.phase, name, STATES[history.status(name)], step.gate or "")
+        (number, step.phase, name, _stands(history, name), step.gate or "")
         for number, (name, step) in enumerate(history.steps.items(), 1)
     ]
     return table(("", "phase", "step", "state", "gate"), rows)
+
+
+def _stands(history: History, name: str) -> str:
+    state = history.status(name)
+    return "abandoned" if history.abandoned and state != "complete" else STATES[state]
 
 
 def proposal(shown: Proposal) -> View:
@@ -288,7 +295,7 @@ def records(progress_records: Iterable[Record]) -> View:
     """Return ledger records as a table, without the plans they carry."""
     rows = []
     for record in progress_records:
-        fields = record.entry.model_dump(mode="json", exclude={"event", "step", "plan"})
+        fields = record.entry.model_dump(mode="json", exclude={"event", "step", "plan", "stop"})
         words = in_words({name: value for name, value in fields.items() if value != {}})
         rows.append((f"{record.at:%Y-%m-%d %H:%M:%S}", record.number, record.entry.event, words))
     return table(("at (UTC)", "record", "event", ""), rows)

@@ -20,6 +20,7 @@ from relkit.plan import PlanData
 from relkit.ports import World
 from relkit.rehearsal.stand import ENTRIES
 from relkit.release import Release
+from relkit.steps.sign import LATER
 from relkit.values import (
     Artifact,
     BuildResult,
@@ -475,4 +476,39 @@ GUARDS = (
     Guard("confirm-notarisation", "NOT_NOTARISED", "people.testimony", said(OTHER)),
     Guard("freeze-subjects", "DIGEST_CHANGED", "artifacts.artifact", nothing),
     Guard("close-manifest", "SIGNATURE_MISSING", "signers.companion", nothing),
+    Guard("find-missing", "MANIFEST_MISSING", "artifacts.read", nothing),
+    Guard("find-missing", "MANIFEST_ALTERED", "artifacts.read", lambda found, _: f"{found}\n"),
+    Guard("find-missing", "NOT_PUBLISHED", "website.release", changed(is_published=False)),
+    Guard("find-missing", "API_DIVERGED", "website.files", instead(())),
+    Guard("find-missing", "UPSTREAM_DIVERGED", "repo.remote_tag", changed(commit=OTHER)),
+    Guard("find-missing", "UPSTREAM_DIVERGED", "repo.remote_tag", changed(tag_object=OTHER)),
+    Guard("find-missing", "RELEASE_UNFINISHED", "tracker.protection", changed(locked=True)),
+    Guard("collect-late", "BUILD_FAILED", "builders.state", changed(status="failed")),
+    Guard("collect-late", "FILE_MISSING", "builders.result", changed(files=())),
+    Guard("collect-late", "UNLISTED_FILE", "builders.result", changed(files=(STRAY,))),
+    Guard("collect-late", "OTHER_VERSION", "builders.result", changed(files=(ALIEN,))),
+    Guard("collect-late", "SUBJECT_MISMATCH", "builders.result", changed(facts={"commit": OTHER})),
+    Guard("confirm-late-notarisation", "NOT_NOTARISED", "people.testimony", said(OTHER)),
+    Guard("freeze-amendment", "DIGEST_CHANGED", "artifacts.artifact", nothing),
+    Guard("close-amendment", "SIGNATURE_MISSING", "signers.companion", nothing),
+    Guard("approve-amendment", "DIGEST_CHANGED", "downloads.staged", nothing),
+    Guard("approve-amendment", "NOT_PUBLISHED", "website.release", nothing),
+    Guard("approve-amendment", "API_DIVERGED", "website.files", instead(())),
+    Guard("approve-amendment", "SIGNATURE_MISSING", "signers.companion", nothing),
+    Guard("show-late", "API_DIVERGED", "website.files", instead(())),
+    Guard("read-back-late", "CDN_STALE", "public.fetch", changed(sha256="1" * 64)),
+    Guard("read-back-late", "PUBLIC_DIFFERS", "public.verify", instead(value=False)),
+    Guard("read-back-late", "PAGE_INCOMPLETE", "public.read", instead("")),
+    Guard("read-back-late", "LISTING_STALE", "public.read", instead("")),
+    Guard("read-back-late", "PAGE_STALE", "website.page", lambda found, _: f"{found}<p>{LATER}"),
+    Guard("read-back-late", "NOT_PUBLISHED", "website.release", nothing),
+    Guard("read-back-late", "API_DIVERGED", "website.files", instead(())),
+    Guard("read-back-late", "UPSTREAM_DIVERGED", "repo.remote_tag", nothing),
+    Guard(
+        "read-back-late",
+        "UNWANTED_FILE",
+        "downloads.placed",
+        instead(StoredFile(artifact=STRAY, mode="0644")),
+    ),
+    Guard("read-back-late", "SIGNATURE_MISSING", "signers.companion", nothing),
 )

@@ -258,6 +258,29 @@ def test_kills_at_random_instants_end_in_the_same_files(
     assert place.made(place.build()).files == expected
 
 
+def test_a_build_reaches_the_package_index_as_this_process_does_and_inherits_nothing_else(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = {
+        "PIP_INDEX_URL": "https://mirror.invalid/simple",
+        "HTTPS_PROXY": "http://proxy.invalid:3128",
+        "no_proxy": "localhost",
+        "SSL_CERT_FILE": "/etc/ours.pem",
+    }
+    own = {"HOME": "elsewhere", "TMPDIR": "elsewhere", "TZ": "Asia/Kolkata", "LC_ALL": "tr_TR"}
+    strange = {"PYTHONPATH": "elsewhere", "GITHUB_TOKEN": "secret", "RELKIT": "any"}
+    for name, value in (reached | own | strange).items():
+        monkeypatch.setenv(name, value)
+    archive = place.put_archive(configure="env; exit 1")
+    place.builders.start(build=place.build("test", archive, tests="test_int"))
+    assert place.ended("test").status == "failed"
+    said = dict(line.split("=", 1) for line in place.log("test").splitlines() if "=" in line)
+    assert reached.items() <= said.items()
+    assert not strange.keys() & said.keys()
+    assert said["HOME"] == str(place.attempt(name="test") / "work")
+    assert (said["TZ"], said["LC_ALL"]) == ("UTC", "C.UTF-8")
+
+
 def test_tools_that_outlive_a_killed_build_are_ended(place: Place) -> None:
     archive = place.put_archive(configure="echo $$ > ../../../tool; exec sleep 60")
     build = place.build("test", archive, tests="test_int")

@@ -20,10 +20,13 @@ from rehearsals import BIN, DATE, ROOT, STEPS, VERSION
 
 from relkit import cli
 from relkit import records as log
-from relkit.errors import UsageError, WaitingError
+from relkit.errors import UsageError
 from relkit.kinds import Kind
 from relkit.marks import ending_of
-from relkit.opening import Opened, _world_file
+from relkit.opening import Opened, _world_file, open_release
+from relkit.rehearsal.making import WHOLE, Made
+from relkit.rehearsal.ports import RehearsalPeople
+from relkit.rehearsal.state import write_value
 from relkit.release import Release
 from relkit.values import Person
 
@@ -275,6 +278,10 @@ def test_an_abandoned_run_says_so_in_status_and_is_not_run(
     status, said, _ = main("status", *where)
     assert status == 1
     assert "ABANDONED by Rika (release-manager): crooked; the version is skipped" in said
+    assert "TAKEN BACK by Rika: crooked" in said
+    assert "waits for steps before it" not in said
+    page = (tmp_path / VERSION / "status.html").read_text(encoding="utf-8")
+    assert "The run was abandoned." in page, "written anew, not as it stood before"
     status, _, said = main("run", *where)
     assert status == 1
     assert said.startswith("ABANDONED: 3.15.0a1 was abandoned by Rika: crooked\nWhat to do: ")
@@ -291,20 +298,54 @@ def test_a_run_is_handed_over_and_refuses_the_former(
     assert main("respin", *where, "--who", "Nora", *RIKA[2:], "--from", "look")[0] == 0
 
 
-def test_evidence_is_given_where_it_is_awaited(main: Main, toys: toy.Toy, tmp_path: Path) -> None:
-    where = (VERSION, "--records", begin(toys, tmp_path, "look"))
-    elif_ = ("--who", "Elif", "--role", "expert")
-    status, _, said = main("testify", *where, "bell", "rung", *elif_)
-    assert (status, said.split(":")[0]) == (1, "NOT_ASKED")
+def test_evidence_is_given_while_the_run_is_held_by_another_process(
+    main: Main, toys: toy.Toy, tmp_path: Path
+) -> None:
+    made, text = Made(id="0123", source=""), "Answer in this form: rung\n"
+    name = f"{made.nonce(VERSION)}-bell"
+    write_value(tmp_path / WHOLE, made)
+    (tmp_path / f"site-{VERSION}.url").write_text("http://localhost:1/")
+    port = RehearsalPeople(folder=tmp_path, roster=toy.POLICY.people)
+    port.tell(nonce=name, subject=f"evidence: {name}", text=text, roles=("expert",))
+    message = tmp_path / "outbox" / f"{name}.json"
     run = toys.open(tmp_path / toy.RELEASE.key)
-    with pytest.raises(WaitingError):
-        run.apply("ring")
+    status, _, said = main("testify", message, "rung", "--who", "Rika", "--role", "rm")
+    assert (status, said.split(":")[0]) == (1, "NOT_ASKED")
+    status, said, _ = main("testify", message, "rung", "--who", "Elif", "--role", "expert")
+    assert (status, said) == (0, "The evidence by Elif (expert) is on its way.\n")
     run.close()
-    status, said, _ = main("testify", VERSION, "bell", "--records", tmp_path, *elif_, "rung")
-    assert (status, said) == (0, "The evidence bell by Elif (expert) is kept.\n")
-    given = toys.people.testimony(name="nonce-1-bell")
+    given = port.testimony(name=name)
     assert given is not None
     assert (given.who, given.text) == ("Elif", "rung")
+
+
+def test_a_post_is_said_from_another_process_while_a_practice_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    url = "https://discuss.python.org/t/python-3150a1/"
+    records = tmp_path / "records"
+    opened = open_release(VERSION, "", DATE, PRACTICE, str(records))
+    try:
+        world = opened.run.world
+        key, role = f"{world.nonce}-post-discuss", "release-manager"
+        world.announcements.draft(channel="discuss", text="Python 3.15.0a1 is here.\n")
+        world.people.tell(
+            nonce=key,
+            subject=f"evidence: {key}",
+            text=f"Please post it.\n\nAnswer in this form: {url}\n",
+            roles=(role,),
+        )
+        assert world.people.testimony(name=key) is None
+        message = records / "world" / "outbox" / f"{key}.json"
+        command = ["testify", str(message), url, "--who", "Rae Manager", "--role", role]
+        subprocess.run([BIN / "relkit", *command], cwd=tmp_path, check=True, timeout=60)
+        given = world.people.testimony(name=key)
+        assert given is not None
+        assert (given.who, given.text) == ("Rae Manager", url)
+        assert world.announcements.post(url=url) == "Python 3.15.0a1 is here.\n"
+    finally:
+        opened.close()
 
 
 def test_nothing_is_begun_by_what_is_said_of_a_run(
@@ -316,7 +357,6 @@ def test_nothing_is_begun_by_what_is_said_of_a_run(
         ("respin", *where, *RIKA, "--from", "look"),
         ("abandon", *where, *RIKA),
         ("hand-over", *where, *RIKA, "--to", "Nora"),
-        ("testify", *where, *RIKA[:4], "bell", "rung"),
     ):
         status, _, said = main(*command)
         assert (status, said.split(":")[0]) == (1, "NO_RECORD"), command
@@ -390,6 +430,14 @@ def test_a_run_stops_at_each_gate_and_goes_on_when_it_was_decided(tmp_path: Path
         assert ending_of(attempt) == "waiting"
         assert attempt.cells[-1].metadata.papermill.status == "pending"
         rehearsals.relkit("decide", _request(records, gate), *DECISION, "--approve")
+    done = rehearsals.relkit(*command)
+    assert done.returncode == 75, done.stderr
+    assert done.stderr.startswith("waiting at confirm-announcements-step: NOT_READY: ")
+    for message in (records / "world" / "outbox").glob("*-post-*.json"):
+        asked = json.loads(message.read_text())["text"]
+        words = asked.partition("Answer in this form: ")[2].strip()
+        given = rehearsals.relkit("testify", message, words, *DECISION[:4])
+        assert given.returncode == 0, given.stderr
     done = rehearsals.relkit(*command)
     assert done.returncode == 0, done.stderr
     assert rehearsals.relkit("status", VERSION, "--records", records).returncode == 0

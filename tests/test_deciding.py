@@ -86,6 +86,19 @@ def test_an_answer_of_the_former_release_manager_lies_where_it_came(two: Run) ->
     assert "decided" not in events(two, "hang")
 
 
+def test_an_open_gate_is_put_to_the_new_release_manager_once(two: Run) -> None:
+    people = toy.toy_of(two.world).people
+    refused(WaitingError, upto(two, "hang").apply, "hang")
+    assert [one.manager for one in people.requests()] == [""]
+    two.hand_over(NEW[0], *RM, "so")
+    for _ in range(2):
+        refused(WaitingError, two.apply, "hang")
+    assert [one.manager for one in people.requests()] == ["Nora"]
+    assert events(two, "hang") == ["asked", "asked"]
+    people.send(people.answer(people.requests()[0], RM[1]).model_copy(update={"who": NEW[0]}))
+    assert "waits for expert" in str(refused(WaitingError, two.apply, "hang"))
+
+
 def test_a_run_can_be_handed_back(two: Run) -> None:
     two.hand_over("Nora", *RM, "so")
     two.hand_over("Rika", *NEW, "so")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from edit_helpers import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relkit.adapters import edit_topics
 from relkit.adapters.edit_next import odd_line, replace_next
 from relkit.adapters.edit_numbers import HEADER, README, header_version
 from relkit.adapters.edit_tools import run
@@ -375,25 +375,53 @@ def test_a_docs_build_that_fails_is_refused_with_the_end_of_its_log(
     assert "library/x.rst:7: bad markup" in message
 
 
-def test_the_docs_environment_is_made_once_for_the_same_requirements(
-    tree: Path, echo: Tools, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    installed: list[Path] = []
+PYTHON = """\
+#!/bin/sh
+case "$*" in
+  *"-m venv"*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
+  *"pip"*install*) grep -q nowhere requirements.txt && echo "ERROR: no such package" && exit 1 ;;
+esac
+echo "$PIP_INDEX_URL $0 $*" >> "{said}"
+"""
+
+
+@pytest.fixture
+def index(tmp_path: Path, tree: Path, echo: Tools) -> Tools:
+    """Return tools whose interpreter notes what it is asked for, behind a mirror of the index."""
+    python = tmp_path / "python"
+    python.write_text(PYTHON.format(said=tmp_path / "said"))
+    python.chmod(0o755)
     topics_tree(tree)
+    environment = {**echo.environment, "PIP_INDEX_URL": "http://mirror.invalid"}
+    return replace(echo, python=str(python), environment=environment)
+
+
+def test_the_docs_environment_is_made_once_for_the_same_requirements(
+    tree: Path, tmp_path: Path, index: Tools
+) -> None:
     put(tree, **{"Doc/requirements.txt": "sphinx==1\n"})
-
-    def install(folder: Path, _docs: Path, _tools: Tools) -> None:
-        folder.mkdir()
-        installed.append(folder)
-        (folder / edit_topics.COMPLETE).write_text(str(folder))
-
-    monkeypatch.setattr(edit_topics, "_install", install)
     for _ in range(2):
-        EDITORS["pydoc-topics"](tree, "3.13.0a6", WHEN, echo)
-    assert len(installed) == 1
+        EDITORS["pydoc-topics"](tree, "3.13.0a6", WHEN, index)
+    said = (tmp_path / "said").read_text().splitlines()
+    assert [line.split()[2:4] for line in said] == [["-m", "venv"], *[["-m", "pip"]] * 2]
+    assert all(line.startswith("http://mirror.invalid ") for line in said)
+    logs = {path.name for path in index.logs.iterdir()}
+    made = {"docs environment.log", "docs requirements.log", "docs packages.log"}
+    assert made | {"make pydoc-topics.log"} == logs
     put(tree, **{"Doc/constraints.txt": "babel<3\n"})
-    EDITORS["pydoc-topics"](tree, "3.13.0a6", WHEN, echo)
-    assert len(set(installed)) == 2
+    EDITORS["pydoc-topics"](tree, "3.13.0a6", WHEN, index)
+    assert len((tmp_path / "said").read_text().splitlines()) == 6
+    assert len(list(index.docs_environments.glob("*/relkit-complete"))) == 2
+
+
+def test_a_docs_environment_that_cannot_be_made_is_refused_with_the_end_of_its_log(
+    tree: Path, index: Tools
+) -> None:
+    put(tree, **{"Doc/requirements.txt": "nowhere==1\n"})
+    message = refused("EDIT_TOPICS", lambda: EDITORS["pydoc-topics"](tree, "3.13.0a6", WHEN, index))
+    assert "docs requirements ended with 1: ERROR: no such package" in message
+    put(tree, **{"Doc/requirements.txt": "somewhere==1\n"})
+    EDITORS["pydoc-topics"](tree, "3.13.0a6", WHEN, index)
 
 
 # --- programs ---------------------------------------------------------------------------------

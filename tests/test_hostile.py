@@ -213,6 +213,25 @@ def test_a_build_that_was_lost_is_started_again_and_the_record_says_so(
     assert [one.what for one in entries if one.event == "set-going"] == ["the build source"]
 
 
+def test_a_build_that_a_wait_started_again_is_put_aside_by_a_respin_and_made_anew(
+    snapshots: Path, records: Path
+) -> None:
+    rehearsals.copy(snapshots / "start-builds", records)
+    for outcome in records.glob("world/builds/*/source/attempt-1/outcome.json"):
+        outcome.unlink()
+    with rehearsals.opened_at(records) as opened:
+        run, builders = opened.run, opened.run.world.builders
+        assert go(opened, "collect-source") == ""
+        run.respin("collect-source", run.manager, "release-manager", "the disk was full")
+        assert builders.state(name="source", nonce=run.inputs.nonce).status == "absent"
+        assert len(list(records.glob("world/builds/*/superseded/source.1/attempt-2/out/*"))) == 2
+        entries = [one.entry for one in run.superseded[0].progress.records]
+        assert [one.what for one in entries if one.event == "stopped"] == ["the build source"]
+        assert go(opened, "collect-source") == ""
+        nonce = f"{run.inputs.nonce}-r2"
+        assert builders.state(name="source", nonce=nonce).status == "done"
+
+
 @pytest.mark.parametrize("site", ["http://127.0.0.1:9/", None], ids=["gone", "never there"])
 def test_a_build_that_cannot_reach_the_site_is_lost_and_has_not_failed(
     snapshots: Path, records: Path, monkeypatch: pytest.MonkeyPatch, site: str | None

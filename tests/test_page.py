@@ -240,6 +240,7 @@ def test_every_kind_of_record_has_words() -> None:
         (log.Started(step="a", action=0), "action 1 begun"),
         (log.TakenBack(step="a", action=0), "action 1 taken back, for a later one failed"),
         (log.TakenBack(step="a", action=0, respin=True), "action 1 taken back, in a respin"),
+        (log.Stopped(step="a", what="the cake"), "the cake stopped, in a respin"),
         (log.Revised(revision=2), "revision 2 begins"),
         (
             log.HandedOver(to="Remy", who="Rika", role="rm", reason="ill"),

@@ -439,7 +439,8 @@ def test_a_release_before_3_14_is_signed_with_gpg_too(tmp_path: Path) -> None:
         assert child.returncode == 0, words
     folder = records / "world" / "servers" / "public" / "ftp" / "python" / "3.13.0"
     signed = sorted(folder.glob("*.asc"))
-    assert len(signed) == 9
+    wanted = signatures(Release.parse("3.13.0a6", "", rehearsals.DATE))
+    assert {one.stem for one in signed} == {name for name, scheme in wanted if scheme == "gpg"}
     with tempfile.TemporaryDirectory(prefix="v") as home:
         _gpg(Path(home), "--import", given=_gpg(records / "world/gnupg", "--export").stdout)
         for signature in signed:

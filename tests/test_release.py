@@ -11,7 +11,7 @@ from packaging.version import Version as Packaging
 
 from relkit.cycle import Status
 from relkit.errors import ReleaseError, UsageError
-from relkit.kinds import KINDS, RELEASES, TRANSITIONS, Kind, where
+from relkit.kinds import AMENDMENTS, KINDS, RELEASES, TRANSITIONS, Kind, where
 from relkit.opening import record_folder
 from relkit.release import Release, Version, kind_of
 
@@ -353,7 +353,7 @@ def test_kinds_are_found_by_their_facts() -> None:
     assert where(stable=True) == {Kind.FINAL, Kind.BUGFIX, Kind.SECURITY}
     assert where(docs=True) == where(stable=True) | {Kind.RC_1, Kind.RC}
     assert where() == frozenset(KINDS)
-    assert frozenset(KINDS) == RELEASES | TRANSITIONS
+    assert frozenset(KINDS) == RELEASES | TRANSITIONS | AMENDMENTS
 
 
 def test_an_empty_kind_is_the_one_that_the_version_implies() -> None:

@@ -48,6 +48,7 @@ from relkit.ledger import Ledger
 from relkit.plan import Action, Expect, Plan
 from relkit.release import Release
 from relkit.run import Run
+from relkit.standing import Progress
 from relkit.step import Results, Step, step
 
 pytestmark = pytest.mark.usefixtures("toy_steps")
@@ -70,9 +71,23 @@ def whole(run: Run) -> Run:
     return run
 
 
+def baked(run: Run) -> Run:
+    """Have the cake baked by this run."""
+    for one in ("look", "paint"):
+        run.apply(one)
+    refused(WaitingError, run.apply, "bake")
+    run.apply("bake")
+    return run
+
+
 def taken_back(run: Run) -> list[tuple[str, int]]:
     found = [one.entry for one in Ledger.read(run.ledger.path.parent, toy.Clock().now)]
     return [(one.step, one.action) for one in found if isinstance(one, log.TakenBack)]
+
+
+def stopped(run: Run) -> list[tuple[str, str]]:
+    found = [one.entry for one in Ledger.read(run.ledger.path.parent, toy.Clock().now)]
+    return [(one.step, one.what) for one in found if isinstance(one, log.Stopped)]
 
 
 # --- respin: what is taken back -----------------------------------------------------------------
@@ -147,6 +162,86 @@ def test_what_does_not_hold_any_more_is_not_undone_again(run: Run, world: toy.To
     run.respin("paint", *WHY)
     assert world.box.value(key="wall") == "papered"
     assert taken_back(run) == [("paint", 0)]
+
+
+def test_what_a_wait_set_going_is_stopped_in_its_turn(run: Run, world: toy.Toy) -> None:
+    world.builds.swift = False
+    for one in ("look", "paint"):
+        run.apply(one)
+    refused(WaitingError, run.apply, "bake")
+    upto(run, "hang")
+    approve(run)
+    run.apply("hang")
+    run.respin("look", *WHY)
+    assert world.builds.status(name="cake") == "absent"
+    kinds = [one.entry.event for one in run.ledger][-5:]
+    assert kinds == ["respun", "taken-back", "stopped", "taken-back", "revised"]
+    assert (taken_back(run), stopped(run)) == (
+        [("hang", 0), ("paint", 0)],
+        [("bake", "the cake")],
+    )
+
+
+def test_what_was_set_going_and_came_to_its_end_is_stopped_too(run: Run, world: toy.Toy) -> None:
+    baked(run).respin("bake", *WHY)
+    assert (world.builds.status(name="cake"), stopped(run)) == ("absent", [("bake", "the cake")])
+    baked(run)
+    assert world.builds.starts(name="cake") == 2
+    run.respin("bake", *WHY)
+    assert stopped(run) == [("bake", "the cake")] * 2
+
+
+def test_what_was_lost_and_set_going_again_is_stopped_once(run: Run, world: toy.Toy) -> None:
+    world.builds.swift = False
+    for one in ("look", "paint"):
+        run.apply(one)
+    for _ in range(2):
+        refused(WaitingError, run.apply, "bake")
+        world.builds.set("cake", "absent")
+    run.abandon(*WHY)
+    assert stopped(run) == [("bake", "the cake")]
+
+
+def test_what_nobody_of_this_run_set_going_or_beside_the_scope_goes_on(
+    run: Run, world: toy.Toy
+) -> None:
+    world.builds.set("cake", "running")
+    for one in ("look", "paint"):
+        run.apply(one)
+    refused(WaitingError, run.apply, "bake")
+    run.respin("paint", *WHY)
+    assert (world.builds.status(name="cake"), stopped(run)) == ("running", [])
+    world.builds.set("cake", "absent")
+    run.apply("paint")
+    refused(WaitingError, run.apply, "bake")
+    upto(run, "hang")
+    run.decide(run.propose("hang"), "approve", *EXPERT, "seen")
+    refused(WaitingError, run.apply, "hang")
+    run.respin("hang", *WHY)
+    assert stopped(run) == [], "hanging does not need the cake"
+
+
+def test_a_stop_that_fails_is_called_again_by_the_same_command(
+    run: Run, world: toy.Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baked(run)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.builds, "moment", interrupt_at(1))
+        with pytest.raises(KeyboardInterrupt):
+            run.respin("bake", *WHY)
+    assert stopped(run) == []
+    assert refused(OrderError, run.apply, "bake").code == "RESPIN_UNFINISHED"
+    assert run.respin("bake", *WHY) == 2
+    assert stopped(run) == [("bake", "the cake")]
+
+
+def test_a_record_without_the_call_that_stops_is_read_and_written_as_it_was() -> None:
+    line = {"event": "set-going", "step": "bake", "what": "the cake", "again": False}
+    entry = log.SetGoing.model_validate(line)
+    assert (entry.stop, entry.to_data()) == (None, line)
+    progress = Progress()
+    progress.add(log.Record(number=1, at=toy.NOW, revision=1, previous="0" * 64, entry=entry))
+    assert progress.going == {}
 
 
 def test_an_undo_that_does_not_work_stops_the_respin_which_can_then_be_run_again(
@@ -343,8 +438,18 @@ def test_an_irreversible_action_that_may_have_been_done_counts(
         log.Respun(revision=2, step="look", scope=("look",), who="R", role="r", reason="r"),
         log.Respun(revision=1, step="look", scope=("cellar",), who="R", role="r", reason="r"),
         log.DeviationDone(number=3, found=False, evidence=""),
+        log.Stopped(step="bake", what="the cake"),
+        log.SetGoing(
+            step="bake",
+            what="the cake",
+            again=False,
+            stop={"port": "ledger", "method": "_write", "arguments": {}},
+        ),
     ],
-    ids=["revision", "same revision", "end", "other revision", "other step", "deviation"],
+    ids=[
+        *("revision", "same revision", "end", "other revision", "other step", "deviation"),
+        *("stop of nothing", "private stop"),
+    ],
 )
 def test_a_planted_turn_of_the_run_is_refused(
     run: Run, world: toy.Toy, record: Path, entry: log.Entry
@@ -461,6 +566,7 @@ def test_taking_back_that_is_killed_at_any_instant_ends_in_the_same_world(
         run.close()
         assert world.outside == expected, f"killed at moment {kill_at}"
         assert taken_back(run) == [("hang", 0), ("paint", 0)]
+        assert stopped(run) == [("bake", "the cake")]
         assert len(run.respun) == 1
         assert (run.abandoned is not None) == (way == "abandon")
 

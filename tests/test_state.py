@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relkit import values
 from relkit.errors import WorldError
 from relkit.ports import Announcements, Buildbots, People, Tracker
+from relkit.rehearsal import deeds
 from relkit.rehearsal.calendar import phases, published_before
+from relkit.rehearsal.making import WHOLE, Made
 from relkit.rehearsal.people import RehearsalPeople, answer
 from relkit.rehearsal.ports import LocalAnnouncements, LocalBuildbots, LocalTracker
 from relkit.rehearsal.release_data import (
@@ -50,6 +51,7 @@ from relkit.values import (
     Person,
     Protection,
     Request,
+    Testimony,
     digest_of,
 )
 
@@ -576,21 +578,117 @@ def test_others_are_waited_for_and_may_say_it_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"who": "Mallory"}, {"role": "release-manager"}, {"text": " "}], ids=str
+    ("changes", "code"),
+    [
+        ({"who": "Mallory"}, "EVIDENCE_FOREIGN"),
+        ({"role": "release-manager"}, "EVIDENCE_FOREIGN"),
+        ({"text": " "}, "EVIDENCE_INVALID"),
+    ],
+    ids=str,
 )
-def test_what_is_no_evidence_is_refused(tmp_path: Path, changes: dict[str, str]) -> None:
+def test_what_is_no_evidence_is_refused_when_it_is_given_and_when_it_is_taken_in(
+    tmp_path: Path, changes: dict[str, str], code: str
+) -> None:
     port = people(tmp_path)
-    with pytest.raises(WorldError, match="EVIDENCE_INVALID"):
+    with pytest.raises(WorldError, match=code):
         port.testify(testimony=said(**changes))
     write_value(tmp_path / "evidence" / "n1-store.0001.json", said(**changes))
-    if "text" not in changes:
-        with pytest.raises(WorldError, match="EVIDENCE_INVALID"):
-            port.testimony(name="n1-store")
+    with pytest.raises(WorldError, match=code):
+        port.testimony(name="n1-store")
+    port.testify(testimony=said(text="what comes last counts"))
+    assert port.testimony(name="n1-store") == said(text="what comes last counts")
 
 
-def said(**changes: str) -> values.Testimony:
+def test_evidence_under_another_name_is_refused(tmp_path: Path) -> None:
+    write_value(tmp_path / "evidence" / "n1-store.0001.json", said(name="n2-store"))
+    with pytest.raises(WorldError, match="EVIDENCE_INVALID"):
+        people(tmp_path).testimony(name="n1-store")
+
+
+def said(**changes: str) -> Testimony:
     fields = {"name": "n1-store", "who": "Wim", "role": "windows-expert", "text": "done"}
-    return values.Testimony.model_validate(fields | changes)
+    return Testimony.model_validate(fields | changes)
+
+
+# --- evidence by whoever has the message, while a run is held -----------------------------------
+
+RUN_OF = Made(id="0123", source="")
+MESSAGE_KEY = f"{RUN_OF.nonce('3.15.0b1')}-post-discuss"
+
+
+def asked_by_a_run(tmp_path: Path, name: str = MESSAGE_KEY) -> Path:
+    """Make of a world what somebody with a message needs; return the message's file."""
+    write_value(tmp_path / WHOLE, RUN_OF)
+    for key in ("3.14.2", "3.15.0b1"):
+        (tmp_path / f"site-{key}.url").write_text("http://localhost:1/")
+    people(tmp_path).tell(
+        nonce=name, subject=f"evidence: {name}", text=ASK, roles=("windows-expert",)
+    )
+    return tmp_path / "outbox" / f"{name}.json"
+
+
+def test_who_has_the_message_gives_the_evidence_without_the_run(tmp_path: Path) -> None:
+    message = asked_by_a_run(tmp_path)
+    for text in ("wrong", "right", " right\n"):
+        deeds.testify(message, "Wim", "windows-expert", text)
+    assert people(tmp_path).testimony(name=MESSAGE_KEY) == said(name=MESSAGE_KEY, text="right")
+    assert len(list((tmp_path / "evidence").glob("*.json"))) == 2
+
+
+def test_the_message_may_be_named_from_where_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(asked_by_a_run(tmp_path).parent)
+    deeds.testify(Path(f"{MESSAGE_KEY}.json"), "Wim", "windows-expert", "done")
+    assert people(tmp_path).testimony(name=MESSAGE_KEY) == said(name=MESSAGE_KEY)
+
+
+def test_who_says_so_has_posted_the_draft_of_that_release(tmp_path: Path) -> None:
+    message = asked_by_a_run(tmp_path)
+    url = "https://discuss.python.org/t/1"
+    drafts, posts = tmp_path / "drafts", tmp_path / "posts.json"
+    mine, other = (
+        LocalAnnouncements(folder=drafts / key, peps=tmp_path / "peps.git", posts=posts)
+        for key in ("3.15.0b1", "3.14.2")
+    )
+    other.draft(channel="discuss", text="another release")
+    mine.draft(channel="discuss", text="The first beta.")
+    deeds.testify(message, "Wim", "windows-expert", url)
+    assert mine.post(url=url) == "The first beta."
+
+
+def test_who_says_so_has_seen_to_the_builders_of_the_branch(tmp_path: Path) -> None:
+    file = tmp_path / "buildbots.json"
+    write_value(file, BuildbotState())
+    name = f"{RUN_OF.nonce('3.15.0b1')}-r2-infrastructure"
+    deeds.testify(asked_by_a_run(tmp_path, name), "Wim", "windows-expert", "done")
+    assert len(LocalBuildbots(file=file).stable(branch="3.15", commit="0" * 40)) == 5
+
+
+def test_who_is_not_asked_gives_no_evidence(tmp_path: Path) -> None:
+    message = asked_by_a_run(tmp_path)
+    stranger = asked_by_a_run(tmp_path, "f" * 16 + "-store")
+    people(tmp_path).tell(nonce="notice", subject="news", text="t", roles=("windows-expert",))
+    copied = message.with_name("copy.json")
+    copied.write_bytes(message.read_bytes())
+    notice, none = message.with_name("notice.json"), message.with_name("none.json")
+    for file, role, text, code in (
+        (message, "docs-expert", "done", "NOT_ASKED: .* not docs-expert"),
+        (message, "windows-expert", " ", "EVIDENCE_INVALID"),
+        (stranger, "windows-expert", "done", "NOT_ASKED: no run"),
+        (notice, "windows-expert", "done", "NOT_ASKED: .* about news"),
+        (copied, "windows-expert", "done", "NOT_ASKED"),
+        (none, "windows-expert", "done", "STATE_UNREADABLE"),
+    ):
+        with pytest.raises(WorldError, match=code):
+            deeds.testify(file, "Wim", role, text)
+    assert not (tmp_path / "evidence").exists()
+
+
+def test_a_name_the_world_does_not_know_is_refused_when_it_is_taken_in(tmp_path: Path) -> None:
+    deeds.testify(asked_by_a_run(tmp_path), "Mallory", "windows-expert", "done")
+    with pytest.raises(WorldError, match="EVIDENCE_FOREIGN"):
+        people(tmp_path).testimony(name=MESSAGE_KEY)
 
 
 def test_of_two_people_in_a_role_the_first_one_answers(tmp_path: Path) -> None:
@@ -601,6 +699,20 @@ def test_of_two_people_in_a_role_the_first_one_answers(tmp_path: Path) -> None:
     asked = request()
     port.ask(request=asked)
     assert [one.who for one in port.answers(digest=asked.digest)] == ["Wim"]
+
+
+def test_after_a_hand_over_the_release_manager_in_office_answers(tmp_path: Path) -> None:
+    roster = (MANAGER, MANAGER.model_copy(update={"name": "Robin"}), EXPERT)
+    port = RehearsalPeople(folder=tmp_path, roster=roster, automatic=("release-manager",))
+    asked = request()
+    file = tmp_path / "requests" / f"{asked.digest}.json"
+    for manager in ("", "Robin", "Robin"):
+        now = asked.model_copy(update={"manager": manager})
+        port.ask(request=now)
+        assert read_value(file, Request) == now
+    assert [one.who for one in port.answers(digest=asked.digest)] == ["Rae", "Robin"]
+    with pytest.raises(WorldError, match="SENT_DIFFERENTLY"):
+        port.ask(request=asked.model_copy(update={"step": "another"}))
 
 
 def test_automatic_people_answer_once_and_the_others_are_waited_for(tmp_path: Path) -> None:

@@ -170,7 +170,8 @@ def test_evidence_by_a_role_that_is_elsewhere_is_refused(
     run.apply("look")
     with pytest.raises(WaitingError):
         Face(run).step("ring")
-    assert "expert elsewhere gives it by: relkit testify 3.15.0a1 bell TEXT" in text(shown)
+    assert "expert elsewhere gives it by: relkit testify MESSAGE TEXT --role expert" in text(shown)
+    assert "(MESSAGE is the file nonce-1-bell.json in the outbox)" in text(shown)
     with pytest.raises(GateError, match="NOT_AT_THE_NOTEBOOK"):
         Face(run).evidence("bell", "it rang", role="expert")
     run.close()

@@ -112,6 +112,9 @@ class Builds(Outside):
         starts = self.read().get(name, {}).get("starts", 0)
         self.change(name, {"status": "done" if self.swift else "running", "starts": starts + 1})
 
+    def stop(self, *, name: str) -> None:
+        self.change(name, {"status": "absent", "starts": self.starts(name=name)})
+
     def status(self, *, name: str) -> str:
         return str(self.read().get(name, {}).get("status", "absent"))
 
@@ -309,6 +312,7 @@ def declare() -> None:
             ready=status == "done",
             progress=status,
             start=partial(builds.start, name="cake") if status == "absent" else None,
+            stop=partial(builds.stop, name="cake"),
         )
         yield Result(partial(builds.cake, name="cake"))
 

@@ -31,6 +31,7 @@ from relkit.adapters.attempts import (
     status_of,
     told,
 )
+from relkit.adapters.edit_tools import inherited_environment
 from relkit.adapters.subjects import opened
 from relkit.adapters.superseded import put_aside
 from relkit.building.builder import PROGRAMS
@@ -209,6 +210,7 @@ def _alone(home: Path) -> Iterator[None]:
 
 
 def _spawn(attempt: Path, lock: int, around: Surroundings) -> None:
+    """Start the process of a build, which reaches the package index as this process does."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     own = {
         "PATH": path,
@@ -220,7 +222,7 @@ def _spawn(attempt: Path, lock: int, around: Surroundings) -> None:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "relkit.building.builder", str(attempt)],
             cwd=around.cwd or attempt,
-            env={**own, **around.environment},
+            env={**inherited_environment(), **own, **around.environment},
             umask=around.umask,
             stdin=subprocess.DEVNULL,
             stdout=log,

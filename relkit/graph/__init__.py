@@ -41,7 +41,7 @@ from relkit.graph.overview import BOUNDARY, Overview
 from relkit.graph.traits import RISKS, hands_on, risks_of, zone_of
 from relkit.graph.wires import wires
 from relkit.history import Status
-from relkit.kinds import RELEASES, Kind
+from relkit.kinds import AMENDMENTS, RELEASES, Kind
 from relkit.step import Step, needed, steps_of
 
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
@@ -149,8 +149,9 @@ def _sheet(kind: Kind, width: int, height: int) -> ET.Element:
 
 
 def _heading(kind: Kind) -> str:
-    of = "A release of the kind" if kind in RELEASES else "The transition"
-    return f"{of} {kind}"
+    if kind in AMENDMENTS:
+        return "The amendment of a release"
+    return f"CPython {kind} release" if kind in RELEASES else f"The transition {kind}"
 
 
 def _describe(root: ET.Element, kind: Kind, cards: Sequence[Card]) -> None:
@@ -182,9 +183,9 @@ def _legend(root: ET.Element, kind: Kind, cards: Sequence[Card]) -> None:
 def _explain(into: ET.Element) -> None:
     """Draw what heads, outlines, arrows and marks mean; the lengths fit also a wide font."""
     add(into, "rect", y=3, width=34, height=14, rx=3, fill=OWN)
-    left(into, 41, 14, "state on the release manager's machine", 10.5, room=195)
+    left(into, 41, 14, "on the release manager's machine", 10.5, room=195)
     add(into, "rect", x=246, y=3, width=34, height=14, rx=3, fill=FOREIGN)
-    left(into, 287, 14, "state on another machine, named", 10.5, room=160)
+    left(into, 287, 14, "on another machine, named", 10.5, room=160)
     stop(add(into, "g", transform=at(458, 3)))
     left(into, 505, 14, "people decide before it", 10.5, room=118)
     wire(into, [(632, 10), (666, 10)], "what an arrow means", done=False)
@@ -192,11 +193,9 @@ def _explain(into: ET.Element) -> None:
     line = {"d": "M822 10H856", "stroke": BOUNDARY, "stroke_dasharray": "6 4"}
     add(into, "path", stroke_width=1.2, **line)
     left(into, 863, 14, "a boundary of trust", 10.5, room=110)
-    x = 0
-    for risk in RISKS:
+    for x, room, risk in zip((0, 262, 458, 702), (238, 172, 220, 240), RISKS, strict=True):
         mark(add(into, "g", transform=at(x, 25)), risk)
-        left(into, x + 16, 34, f"{risk.name}: {risk.meaning}", 10.5, room=215)
-        x += 246
+        left(into, x + 16, 34, f"{risk.name}: {risk.meaning}", 10.5, room=room)
 
 
 def _bands(root: ET.Element, line: Line, cards: Sequence[Card]) -> None:

@@ -17,6 +17,7 @@ from statistics import fmean
 COLUMNS = 7
 CARD_WIDTH = 114
 GAP = 26  # the least room between two columns
+WIDEST = 214  # from column to column, where there are few
 APART = 22  # between two cards of a column
 BEND = 8  # the room a passing wire takes, and between it and a card
 HEADING = 31  # the label of a band
@@ -78,7 +79,8 @@ def lay_out(
     lines = _lines(after, phases)
     for line in lines:
         _settle(line, height)
-        line.pitch = (full_width() - 2 * SIDE - CARD_WIDTH) // max(1, line.starts[-1] - 1)
+        wide = (full_width() - 2 * SIDE - CARD_WIDTH) // max(1, line.starts[-1] - 1)
+        line.pitch = min(wide, WIDEST)
     _stack(lines, after, top)
     return lines
 

@@ -126,6 +126,16 @@ HANDS_ON = {
     "publish-website": "public page",
     "push-upstream": "branch and tag",
     "draft-announcements": "texts",
+    "find-missing": "first manifest",
+    "tell-late-experts": "commit id",
+    "collect-late": "late files",
+    "freeze-amendment": "amended set",
+    "sign-late": "signatures",
+    "close-amendment": "signed amendment",
+    "upload-late": "staged files",
+    "place-late": "public files",
+    "add-rows": "rows",
+    "show-late": "public page",
 }
 """What steps hand on, in words that fit on a card; of other steps the type of the result."""
 RESULTS = {"Artifacts": "files", "Commit": "commit", "Facts": "report", "Tools": "versions"}

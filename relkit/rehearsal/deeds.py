@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from relkit.errors import WorldError
+from relkit.rehearsal.evidence import add_testimony, asked_for, require_words
+from relkit.rehearsal.making import WHOLE, Made
 from relkit.rehearsal.ports import LocalAnnouncements
 from relkit.rehearsal.seeds import seed_builders
 from relkit.rehearsal.site import Site
 from relkit.rehearsal.site_admin import enter_page_text
+from relkit.rehearsal.state import read_value
 from relkit.release import Release
+from relkit.values import Testimony
 
 POSTED = re.compile(r"-post-([a-z]+)$")
 """How the name of evidence ends that says where the draft of a channel was posted."""
@@ -44,7 +49,45 @@ def do_elsewhere(
 
     A post is there for everybody to read; a new branch has builders.
     """
+    _do(state, drafts, release.version.series, name, text)
+
+
+def testify(message: Path, who: str, role: str, text: str) -> None:
+    """Give the evidence that a message, given as its file, asks for; what comes last counts.
+
+    The run may be held by another process: only files beside the message are written. What the
+    person says to have done elsewhere is done, as `do_elsewhere` does it; whether the person has
+    the role is looked at where the evidence is taken in. Raises `WorldError`: ``NOT_ASKED``,
+    ``EVIDENCE_INVALID``, ``STATE_UNREADABLE``.
+    """
+    given = Testimony(name=asked_for(message, role), who=who, role=role, text=text.strip())
+    require_words(given)
+    state = message.absolute().parent.parent
+    key = _key_of(state, given.name)
+    drafts = LocalAnnouncements(
+        folder=state / "drafts" / key, peps=state / "peps.git", posts=state / "posts.json"
+    )
+    series = ".".join(key.partition("-")[0].split(".")[:2])
+    _do(state, drafts, series, given.name, given.text)
+    add_testimony(state / "evidence", given)
+
+
+def _key_of(state: Path, name: str) -> str:
+    """Return the key of the release whose run asks for evidence of a name."""
+    made = read_value(state / WHOLE, Made)
+    for file in sorted(state.glob("site-*.url")):
+        key = file.name.removeprefix("site-").removesuffix(".url")
+        if name.startswith(f"{made.nonce(key)}-"):
+            return key
+    raise WorldError(
+        f"no run in this world asks for {name}",
+        code="NOT_ASKED",
+        remedy="Name the file of the message as it lies in the outbox of the run's world.",
+    )
+
+
+def _do(state: Path, drafts: LocalAnnouncements, series: str, name: str, text: str) -> None:
     if posted := POSTED.search(name):
         drafts.publish_post(url=text.strip(), channel=posted[1])
     if name.endswith("-infrastructure"):
-        seed_builders(state / "buildbots.json", release.version.series)
+        seed_builders(state / "buildbots.json", series)

@@ -6,6 +6,7 @@ says that the world is whole, ``branches/NAME.json`` that a branch has all it ne
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import shutil
 from contextlib import ExitStack
@@ -40,6 +41,10 @@ class Made(Value):
     id: str
     source: str
     """The repository upstream is a copy of; empty: it is generated."""
+
+    def nonce(self, key: str) -> str:
+        """Return what marks the deeds of the run of a release (by its key) in this world."""
+        return hashlib.sha256(f"{self.id} {key}".encode()).hexdigest()[:16]
 
 
 class Joined(Value):

@@ -12,23 +12,21 @@ from pathlib import Path
 from typing import Literal
 
 from relkit.errors import WorldError
+from relkit.policy import MANAGER
+from relkit.rehearsal.evidence import (
+    ASKED,
+    FORM,
+    Message,
+    add_testimony,
+    no_evidence,
+    require_words,
+    testimonies,
+)
 from relkit.rehearsal.state import locked, read_value, safe_name, write_value
 from relkit.values import Answer, Person, Request, Testimony, Value, digest_of
 
 Verdict = Literal["approve", "reject"]
 Hook = Callable[[str, str], None]
-ASKED = "evidence: "
-"""How the subject of a message begins that asks for evidence; its name follows."""
-FORM = "Answer in this form: "
-
-
-class Message(Value):
-    """A message as it lies in the outbox."""
-
-    nonce: str
-    subject: str
-    text: str
-    roles: tuple[str, ...]
 
 
 class RehearsalPeople:
@@ -80,44 +78,50 @@ class RehearsalPeople:
         return self._message(nonce).exists()
 
     def ask(self, *, request: Request) -> None:
-        """Put a request where those who decide find it; automatic people answer it now."""
+        """Put a request where those who decide find it; automatic people answer it now.
+
+        After a hand-over it is put anew, and the release manager in office answers it.
+        """
         path = self._requests / f"{request.digest}.json"
         if path.exists():
-            _require_same(read_value(path, Request), request, path.name)
-        else:
-            write_value(path, request)
-        answered = {one.role for one in self.answers(digest=request.digest)}
-        for person in self._first(self._automatic & set(request.roles) - answered):
+            before = read_value(path, Request).model_copy(update={"manager": request.manager})
+            _require_same(before, request, path.name)
+        write_value(path, request)
+        former = {MANAGER} if request.manager else set()
+        answered = {
+            one.role
+            for one in self.answers(digest=request.digest)
+            if one.role not in former or one.who == request.manager
+        }
+        playing = self._automatic & set(request.roles) - answered
+        for person in self._first(playing, request.manager):
             _look_and_answer(path, person)
 
     def testimony(self, *, name: str) -> Testimony | None:
         """Return what was given last as evidence for a manual step.
 
-        Raises `WorldError` (``EVIDENCE_INVALID``) if somebody put another thing there.
+        Raises `WorldError`: ``EVIDENCE_INVALID`` if somebody put another thing there,
+        ``EVIDENCE_FOREIGN`` if it is said by somebody who is not in that role.
         """
-        files = self._testimonies(name)
+        files = testimonies(self._evidence, name)
         if not files:
             return None
         given = read_value(files[-1], Testimony)
         self._require_known(given)
         if given.name != name:
-            raise _no_evidence(f"{files[-1].name} is about {given.name}")
+            raise no_evidence(f"{files[-1].name} is about {given.name}")
         return given
 
     def testify(self, *, testimony: Testimony) -> None:
         """Keep what a person gives as evidence; saying the same thing again changes nothing.
 
-        Raises `WorldError` (``EVIDENCE_INVALID``) for somebody who is not in the role, or no words.
+        Raises `WorldError`: ``EVIDENCE_FOREIGN`` for somebody who is not in the role,
+        ``EVIDENCE_INVALID`` for no words.
         """
         self._require_known(testimony)
         if testimony.role not in self._automatic:
             self._done(testimony.name, testimony.text)
-        first = self._evidence / f"{safe_name(testimony.name)}.0001.json"
-        with locked(first):
-            files = self._testimonies(testimony.name)
-            if not files or read_value(files[-1], Testimony) != testimony:
-                name = f"{testimony.name}.{len(files) + 1:04}.json"
-                write_value(self._evidence / name, testimony, new=True)
+        add_testimony(self._evidence, testimony)
 
     def _give_evidence(self, name: str, text: str, roles: tuple[str, ...]) -> None:
         """Have an automatic person do what is asked for and say so, in the form that is shown."""
@@ -129,20 +133,23 @@ class RehearsalPeople:
                     testimony=Testimony(name=name, who=person.name, role=person.role, text=words)
                 )
 
-    def _first(self, roles: frozenset[str]) -> tuple[Person, ...]:
-        """Return the first person of the roster in each of some roles."""
-        return tuple(
-            {one.role: one for one in reversed(self._roster) if one.role in roles}.values()
-        )
+    def _first(self, roles: frozenset[str], manager: str = "") -> tuple[Person, ...]:
+        """Return the first person of the roster in each of some roles.
 
-    def _testimonies(self, name: str) -> list[Path]:
-        return sorted(self._evidence.glob(f"{safe_name(name)}.[0-9][0-9][0-9][0-9].json"))
+        Of the release managers it is the one named `manager`, if one is.
+        """
+        able = [one for one in reversed(self._roster) if one.role in roles]
+        able += [one for one in able if (one.name, one.role) == (manager, MANAGER)]
+        return tuple({one.role: one for one in able}.values())
 
     def _require_known(self, given: Testimony) -> None:
         if (given.who, given.role) not in {(one.name, one.role) for one in self._roster}:
-            raise _no_evidence(f"{given.name} is said by {given.who}, who is not {given.role}")
-        if not given.text.strip():
-            raise _no_evidence(f"{given.name} has no words")
+            raise WorldError(
+                f"{given.name} is said by {given.who}, who is not {given.role} in this world",
+                code="EVIDENCE_FOREIGN",
+                remedy="Let somebody in the role that is asked give it: what comes last counts.",
+            )
+        require_words(given)
 
     def answers(self, *, digest: str) -> tuple[Answer, ...]:
         """Return the answers to a request in the order they came.
@@ -229,14 +236,6 @@ def _look_and_answer(request: Path, person: Person) -> None:
         answer(request, person.name, person.role, "approve", "looked at in a rehearsal")
     else:
         answer(request, person.name, person.role, "reject", "the plan has another digest")
-
-
-def _no_evidence(why: str) -> WorldError:
-    return WorldError(
-        f"this is no evidence: {why}",
-        code="EVIDENCE_INVALID",
-        remedy="Let somebody in the role that is asked give it.",
-    )
 
 
 def _invalid(file: Path, why: str) -> WorldError:

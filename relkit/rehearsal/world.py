@@ -7,7 +7,6 @@ world side by side; each finds its branch there, made when it is opened first
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -84,9 +83,9 @@ def make_rehearsal(file: WorldFile, record: Path, release: Release, repository: 
             code="ENV_GIT",
             remedy="Unset GIT_DIR, then run this again.",
         )
-    refuse_source(state, release, repository)
+    refuse_source(state, release.amended, repository)
     with locked(state / "world"):
-        made = make(state, file, release, repository)
+        made = make(state, file, release.amended, repository)
         if not (record / "ledger.jsonl").exists():
             let_time_pass(state, release)
     return made
@@ -145,7 +144,7 @@ def _wired(
     gpg = stack.enter_context(GpgSigner(state / "gnupg", fingerprint))
     policy = _policy(file, fingerprint, sigstore.issuer)
     blurb = TOOLS / f"blurb-{blurb_for(str(release.version))}"
-    artifacts, builds = state / "artifacts" / key, state / "builds"
+    artifacts, builds = state / "artifacts" / release.amended.key, state / "builds"
     signer = SigstoreSigner(
         trust_config=lambda: ClientTrustConfig.from_json(sigstore.trust_config()),
         identity=policy.sigstore_identity,
@@ -163,7 +162,7 @@ def _wired(
         rehearsal=True,
         digest=digest,
         policy=policy,
-        nonce=hashlib.sha256(f"{made.id} {key}".encode()).hexdigest()[:16],
+        nonce=made.nonce(key),
         repo=_repository(state, file, gpg, release, blurb),
         tracker=LocalTracker(file=state / "tracker.json", upstream=state / "upstream.git"),
         buildbots=LocalBuildbots(file=state / "buildbots.json"),
@@ -235,7 +234,7 @@ def _repository(
     state: Path, file: WorldFile, gpg: GpgSigner, release: Release, blurb: Path
 ) -> GitRepository:
     return GitRepository(
-        clone=state / "clone" / release.key,
+        clone=state / "clone" / release.amended.key,
         remotes={"upstream": str(state / "upstream.git"), "fork": str(state / "fork.git")},
         identity=Identity(file.people[MANAGER].name, file.manager_email),
         signing=SigningKey(gpg.homedir, gpg.fingerprint),

@@ -25,9 +25,9 @@ def draft_announcements(release: Release, world: World, results: Results) -> Pla
     """Draft the announcements.
 
     Texts for the forum, the blog and the committers, made from the manifest: links lead only to
-    known places, digests are the manifest's. A security release has an advisory as well, with
-    what its news say under *Security*; it is written only now that everything is public. They
-    are drafts: a person posts them.
+    known places, digests are the manifest's. A security release has an advisory as well, with what
+    its news say under *Security*; it is written only now that everything is public. They are
+    drafts: read them, add your own words, and post them.
     """
     news = world.repo.read_text(
         commit=results[commit_release].commit, path=f"{NEWS}/{release.version}.rst"
@@ -53,9 +53,10 @@ def draft_announcements(release: Release, world: World, results: Results) -> Pla
 def confirm_announcements(release: Release, world: World, _results: Results) -> Plan:
     """Confirm the announcements.
 
-    The release manager posts the drafts and gives the address of each post. A mail to the list
-    for security waits for its moderator; its address is that in the archive, where it stands
-    only when it went out. Each post is fetched: it must name the version and lead to its page.
+    The release manager posts the drafts and gives the address of each post. Each post is fetched:
+    it must name the version and lead to its page. Where there is a mail to the list for security,
+    it waits for its moderator; its address is that in the archive, where it stands only when it
+    went out.
     """
     given: dict[str, str | None] = {}
     for channel, place in posted(release).items():

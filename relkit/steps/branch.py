@@ -28,9 +28,9 @@ def following(version: Version) -> Version:
 def edit_branch(release: Release, world: World, results: Results) -> Plan:
     """Prepare the new branch.
 
-    Features are complete: the series leaves `main`. In the tree of its branch everything that
-    says *main* and means the series gets the branch's name: links of the README, where the docs
-    find sources.
+    Features are complete: the series leaves `main`. In the tree of its branch everything that says
+    *main* and means the series gets the branch's name: links of the README, where the docs find
+    sources. It is an edited tree only, shown whole at the gate before the push.
     """
     yield from edit(release, world, "branch-start", results[merge_back].commit)
 
@@ -39,8 +39,8 @@ def edit_branch(release: Release, world: World, results: Results) -> Plan:
 def start_branch(release: Release, world: World, results: Results) -> Plan:
     """Start the new branch.
 
-    It begins in the release clone, on the commit after the release. Upstream gets it together
-    with the tag.
+    It begins in the release clone, on the commit after the release. Upstream gets it together with
+    the tag; until then it can be taken back.
     """
     branch, edited = release.version.series, results[edit_branch].commit
     readme = world.repo.read_text(commit=edited, path="README.rst") or ""
@@ -67,8 +67,9 @@ def start_branch(release: Release, world: World, results: Results) -> Plan:
 def edit_next_series(release: Release, world: World, results: Results) -> Plan:
     """Prepare the next series.
 
-    `main` becomes the version after this one, as `a0`, which is never released: version numbers,
-    a new *What's New*, configure, the tutorial, the files for Windows, the forms for issues.
+    `main` becomes the version after this one, as `a0`, which is never released: version numbers, a
+    new *What's New*, configure, the tutorial, the files for Windows, the forms for issues. Each
+    file is one that the recipe declares; a new one that names the version has to be added there.
     """
     yield from edit(release, world, "next-series", results[merge_back].commit)
 
@@ -83,7 +84,8 @@ def edit_next_series(release: Release, world: World, results: Results) -> Plan:
 def begin_next_series(release: Release, world: World, results: Results) -> Plan:
     """Begin the next series.
 
-    One commit on `main`. From it the first alpha of the next version can be made.
+    One commit on `main`, in the release clone. From it the first alpha of the next version can be
+    made; upstream gets it in the same push as the tag and the new branch.
     """
     edited, begun = results[edit_next_series].commit, following(release.version)
     yield Check(

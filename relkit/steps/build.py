@@ -32,9 +32,10 @@ __all__ = [
 def compare_source(release: Release, world: World, results: Results) -> Plan:
     """Compare the archives with the tag.
 
-    Every member of the archives is compared with the git tree of the commit, by blob id. What
-    only the archive has, and what it lacks, must be on the list for that; the two archives must
-    hold the same bytes; nothing stray may be in them.
+    Every member of the archives is compared with the git tree of the commit, by blob id. What only
+    the archive has, and what it lacks, must be on the list for that; the two archives must hold the
+    same bytes; nothing stray may be in them. What cannot be explained was reviewed by nobody: it
+    must not be published.
     """
     build, _ = checks_of_source(release, world, results, results[collect_source].files)
     result = yield from built(world, build, BUILD_MACHINE)
@@ -55,8 +56,9 @@ def compare_source(release: Release, world: World, results: Results) -> Plan:
 def test_source(release: Release, world: World, results: Results) -> Plan:
     """Build and test from the tarball.
 
-    The collected `.tar.xz` is unpacked elsewhere, configured, built, and the test selection of
-    this world is run with what came out. An empty test run is a failure.
+    The collected `.tar.xz` is unpacked elsewhere, configured and built, and with what came out the
+    tests are run that the world names. It is the file that people will get, and not the clone, that
+    has to work. An empty test run is a failure; the whole test suite is what the buildbots ran.
     """
     _, build = checks_of_source(release, world, results, results[collect_source].files)
     result = yield from built(world, build, BUILD_MACHINE)
@@ -89,8 +91,9 @@ def _tests_pass(world: World, found: dict[str, str]) -> Check:
 def try_source(release: Release, world: World, results: Results) -> Plan:
     """Try it as a user would.
 
-    The build is installed; from the installation a virtual environment is made, pip is asked
-    for its version, and a C extension is built, imported and called.
+    The build is installed; from the installation a virtual environment is made, pip is asked for
+    its version, and a C extension is built, imported and called. A file that was forgotten in `make
+    install` is found here and not by those who install the release.
     """
     _, build = checks_of_source(release, world, results, results[collect_source].files)
     result = yield from built(world, build, BUILD_MACHINE)

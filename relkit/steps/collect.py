@@ -25,11 +25,11 @@ from relkit.steps.delivery import (
     started,
 )
 from relkit.steps.prepare import experts, message
-from relkit.steps.source import push_to_fork, tag_release
+from relkit.steps.source import commit_release, push_to_fork, tag_release
 from relkit.texts import notice
-from relkit.values import Artifact, Build
+from relkit.values import Artifact, Build, ObjectId
 
-INSTALLERS, DOCS = where(installers=True), where(docs=True)
+INSTALLERS, DOCS = where(publishes=True, installers=True), where(docs=True)
 NOT_RUN = "not run"
 
 
@@ -37,14 +37,15 @@ NOT_RUN = "not run"
 def start_builds(release: Release, world: World, results: Results) -> Plan:
     """Start the builds.
 
-    Source archives (twice, in different surroundings), the docs and the platforms' builds start
-    side by side as far as this release has them, each for the commit id, never for a name that
-    can move. They go on by themselves; the steps below collect them.
+    Source archives (twice, in different surroundings) and, as far as this kind has them, the docs
+    and the platforms' builds start side by side, each for the commit id, never for a name that can
+    move. They go on by themselves, for minutes to hours; the steps below collect them.
     """
     first, *others = builds(release)
+    commit = results[commit_release].commit
     for name in (first, "rebuild", *others):
         told = "source" if name == "rebuild" else name
-        build = delivering(release, world, results, told)
+        build = delivering(release, world, commit, told)
         yield started(world, build.model_copy(update={"name": name}))
 
 
@@ -53,8 +54,8 @@ def tell_experts(release: Release, world: World, results: Results) -> Plan:
     """Hand over to the experts.
 
     They learn the commit id, the tag and its object id, and check that what they build is that.
-    Only those hear of it whom this release needs: nobody waits for installers of a security
-    release.
+    Only those hear of it whom this kind of release needs, and they answer from their own machines.
+    A message cannot be taken back; if the commit changes after it, they are told anew.
     """
     people = experts(release, world)
     tag = results[tag_release]
@@ -68,11 +69,11 @@ def tell_experts(release: Release, world: World, results: Results) -> Plan:
 def collect_source(release: Release, world: World, results: Results) -> Plan:
     """Collect the source archives.
 
-    Both builds must have made the same bytes; then the files are taken by digest. From here on
-    an artifact is known by its SHA-256. Comparing and testing them begins at once, beside what
-    the experts do.
+    Both builds must have made the same bytes: where they differ, something got in that is not in
+    the commit. Then the files are taken by digest; from here on an artifact is known by its
+    SHA-256. Comparing and testing them begins at once, beside what others do.
     """
-    build = delivering(release, world, results, "source")
+    build = delivering(release, world, results[commit_release].commit, "source")
     again_build = build.model_copy(update={"name": "rebuild"})
     first = yield from built(world, build, BUILD_MACHINE)
     again = yield from built(world, again_build, BUILD_MACHINE)
@@ -110,11 +111,11 @@ def collect_docs(release: Release, world: World, results: Results) -> Plan:
     has read every archive to its end and found the version in it; no page may still say
     "(unreleased)", as some that were published did. Some ten minutes on a real tree.
     """
-    build = delivering(release, world, results, "docs")
+    build = delivering(release, world, results[commit_release].commit, "docs")
     result = yield from built(world, build, BUILD_MACHINE)
     if result is None:
         return
-    yield stamped(release, results, "docs", result)
+    yield stamped(release, build.commit, "docs", result)
     found = facts(result).facts
     count = found.get("unreleased", "")
     yield Check(
@@ -145,18 +146,20 @@ def collect_docs(release: Release, world: World, results: Results) -> Plan:
     yield Result(Documentation(files=in_order(result.files), facts=found))
 
 
-def _collect_platforms(release: Release, world: World, results: Results, *names: str) -> Plan:
+def platform_files(
+    release: Release, world: World, commit: ObjectId, *names: str, waivable: bool = True
+) -> Plan:
     """Yield what collecting the builds of some platforms takes, as far as this version has them.
 
     The wait for a platform can be waived: it is then delivered later (PLATFORM_MISSING).
     """
     files: list[Artifact] = []
     for name in [name for name in names if expected_of(release, name)]:
-        build = delivering(release, world, results, name)
-        result = yield from built(world, build, f"{name}-expert", waivable=True)
+        build = delivering(release, world, commit, name)
+        result = yield from built(world, build, f"{name}-expert", waivable=waivable)
         if result is None:
             continue
-        yield stamped(release, results, name, result)
+        yield stamped(release, commit, name, result)
         yield from collected(release, world, build, result)
         files += result.files
     yield Result(Artifacts(files=in_order(files)))
@@ -173,11 +176,12 @@ def _collect_platforms(release: Release, world: World, results: Results, *names:
 def collect_windows(release: Release, world: World, results: Results) -> Plan:
     """Collect the Windows files.
 
-    Installers and packages from the Windows expert's pipeline: exact names, built from the
-    release commit, taken by digest. If the expert is missing, waiving the wait lets the release
-    go on without these files.
+    Installers and packages from the Windows expert's pipeline: exact names, built from the release
+    commit, taken by digest. That can take hours; the cell returns meanwhile and is run again. If
+    the expert is missing, waiving the wait lets the release go on without these files, and its page
+    says so.
     """
-    yield from _collect_platforms(release, world, results, "windows")
+    yield from platform_files(release, world, results[commit_release].commit, "windows")
 
 
 @step(
@@ -191,15 +195,18 @@ def collect_windows(release: Release, world: World, results: Results) -> Plan:
 def collect_macos(release: Release, world: World, results: Results) -> Plan:
     """Collect the macOS installer.
 
-    From the macOS expert's machine, in the same way.
+    The installer from the macOS expert's machine: exact name, built from the release commit, taken
+    by digest. That can take hours; the cell returns meanwhile and is run again. This wait can be
+    waived too.
     """
-    yield from _collect_platforms(release, world, results, "macos")
+    yield from platform_files(release, world, results[commit_release].commit, "macos")
 
 
 @step(phase=PHASE, where=MACHINES, after=[start_builds], returns=Artifacts, kinds=INSTALLERS)
 def collect_mobile(release: Release, world: World, results: Results) -> Plan:
     """Collect the Android and iOS files.
 
-    Android from 3.14 on, iOS from 3.15 on; before that there is nothing to collect.
+    Android from 3.14 on, iOS from 3.15 on; before that there is nothing to collect. The files must
+    have the expected names and be built from the release commit; then they are taken by digest.
     """
-    yield from _collect_platforms(release, world, results, "android", "ios")
+    yield from platform_files(release, world, results[commit_release].commit, "android", "ios")

@@ -15,7 +15,7 @@ from relkit.ports import World
 from relkit.release import Release
 from relkit.step import Results
 from relkit.steps.source import commit_release
-from relkit.values import Artifact, Build, BuildResult, Value
+from relkit.values import Artifact, Build, BuildResult, ObjectId, Value
 
 PHASE = "Build"
 HERE, MACHINES = "release manager's machine", "build machines"
@@ -57,10 +57,18 @@ def build_of(
     )
 
 
-def delivering(release: Release, world: World, results: Results, name: str) -> Build:
+def delivering(release: Release, world: World, commit: ObjectId, name: str) -> Build:
     """Describe a build that delivers files of the expected set, which it is told by name."""
-    names = ";".join(file.name for file in expected_of(release, name))
-    return build_of(release, world, results, name, files=names, tag=release.tag)
+    return Build(
+        name=name,
+        nonce=world.nonce,
+        version=str(release.version),
+        commit=commit,
+        options={
+            "files": ";".join(file.name for file in expected_of(release, name)),
+            "tag": release.tag,
+        },
+    )
 
 
 def started(world: World, build: Build) -> Action:
@@ -97,6 +105,7 @@ def built(
         ready=state.status == "done",
         progress=state.detail,
         start=partial(world.builders.start, build=build) if needs_start else None,
+        stop=partial(world.builders.cancel, name=build.name, nonce=build.nonce),
         waivable=waivable,
     )
     done = state.status == "done"
@@ -112,9 +121,8 @@ def facts(result: BuildResult) -> Facts:
     return Facts(facts=words)
 
 
-def stamped(release: Release, results: Results, name: str, result: BuildResult) -> Check:
+def stamped(release: Release, commit: ObjectId, name: str, result: BuildResult) -> Check:
     """Return the check that a build was made from the release commit, for this version."""
-    commit = results[commit_release].commit
     found = (result.facts.get("commit"), result.facts.get("version"))
     return Check(
         f"{name} was built from {commit}",

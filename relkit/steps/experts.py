@@ -19,6 +19,7 @@ from relkit.steps.collect import (
 )
 from relkit.steps.delivery import MACHINES, PHASE
 from relkit.steps.manual import manual
+from relkit.values import Artifact
 
 DIGEST = re.compile(r"\b[0-9a-fA-F]{64}\b")
 AFTER_TRYING = try_source
@@ -35,11 +36,17 @@ AFTER_TRYING = try_source
 def confirm_notarisation(_release: Release, world: World, results: Results) -> Plan:
     """Confirm that the installer is notarised.
 
-    Apple's service has seen the macOS installer, and its ticket is stapled to the file. Only the
-    macOS expert can see that; the answer names the SHA-256 of the file that was looked at, and it
-    must be the collected one: stapling changes the file.
+    Apple's service has seen the macOS installer, and its ticket is stapled to the file: without it
+    people's machines refuse to open it. Only the macOS expert can see that; the answer names the
+    SHA-256 of the file that was looked at, and it must be the collected one, since stapling changes
+    the file.
     """
-    installer = next((x for x in results[collect_macos].files if x.name.endswith(".pkg")), None)
+    yield from notarised(world, results[collect_macos].files)
+
+
+def notarised(world: World, files: tuple[Artifact, ...]) -> Plan:
+    """Yield what shows that the macOS installer among files is notarised; nothing if none is."""
+    installer = next((x for x in files if x.name.endswith(".pkg")), None)
     if installer is None:
         return
     ask = (
@@ -72,8 +79,9 @@ def confirm_notarisation(_release: Release, world: World, results: Results) -> P
 def approve_windows(_release: Release, _world: World, results: Results) -> Plan:
     """Green light: Windows.
 
-    The Windows expert has installed and tried exactly these files, and says so. Nobody else can
-    say it. Another platform's new file does not touch this approval.
+    The Windows expert has installed and tried exactly these files, and says so; nobody else can say
+    it. A rejection stops the release: then the files are made anew, after a respin. Another
+    platform's new file does not touch this approval.
     """
     yield from results[collect_windows].files
 
@@ -89,7 +97,8 @@ def approve_windows(_release: Release, _world: World, results: Results) -> Plan:
 def approve_macos(_release: Release, _world: World, results: Results) -> Plan:
     """Green light: macOS.
 
-    The macOS expert has installed and tried exactly this file, and says so.
+    The macOS expert has installed and tried exactly this file, and says so; nobody else can say it.
+    A rejection stops the release: then the file is made anew, after a respin.
     """
     yield from results[collect_macos].files
 
@@ -105,9 +114,10 @@ def approve_macos(_release: Release, _world: World, results: Results) -> Plan:
 def approve_docs(_release: Release, _world: World, results: Results) -> Plan:
     """Green light: documentation.
 
-    The documentation expert has opened the archives and the book, and says that they can go out.
+    The documentation expert has opened the archives and the EPUB, and says that they can go out.
     What the build itself found out about them is shown beside; `epubcheck` is named there as not
-    run where the build machine does not have it.
+    run where the build machine does not have it. A rejection stops the release: the docs are mended
+    on the branch.
     """
     found = results[collect_docs]
     shown = (x for x in sorted(found.facts.items()) if not x[0].startswith("seconds_"))

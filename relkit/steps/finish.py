@@ -20,6 +20,7 @@ from relkit.steps.push import heads, protect, push_upstream
 from relkit.steps.sign import close_manifest
 from relkit.steps.source import commit_release
 from relkit.values import Protection, RefUpdate
+from relkit.words import in_words
 
 OK = 200
 
@@ -28,8 +29,8 @@ OK = 200
 def record_date(release: Release, world: World, _results: Results) -> Plan:
     """Record the date.
 
-    The release data of the PEPs repository gets the date of this release; the release PEP shows
-    it.
+    The release data of the PEPs repository gets the date of this release; the release PEP shows it,
+    and so do the pages made from it.
     """
     what = {"series": release.version.series, "version": str(release.version)}
     day = release.day.isoformat()
@@ -44,7 +45,8 @@ def record_date(release: Release, world: World, _results: Results) -> Plan:
 def restore_blockers(release: Release, world: World, _results: Results) -> Plan:
     """Make deferred blockers block again.
 
-    What was deferred for this release is a release blocker of the next one.
+    What was deferred for this release is a release blocker of the next one: labels are changed, one
+    issue at a time. An issue that somebody closed meanwhile is not touched.
     """
     issues = world.tracker.blockers(series=release.version.series, label=DEFERRED_BLOCKER)
     yield Check(
@@ -70,9 +72,9 @@ def verify_as_stranger(release: Release, world: World, results: Results) -> Plan
     """Verify as a stranger.
 
     With nothing but public addresses and the policy: every file and signature is downloaded and
-    verified, archives of the docs as well, the rows of the site are compared with the manifest,
-    what is offered first is looked at, the tag upstream is read and its signature verified, and
-    the source is built from the download.
+    verified, archives of the docs by their digests, the rows of the site are compared with the
+    manifest, what is offered first is looked at, the tag upstream is read and its signature
+    verified, and the source is built from the download.
     """
     manifest = results[close_manifest]
     archive = next(one for one in manifest.subjects if one.name.endswith(".tar.xz"))
@@ -85,8 +87,9 @@ def verify_as_stranger(release: Release, world: World, results: Results) -> Plan
         path = f"/{folder_of(release, subject.name)}/{subject.name}"
         companions = manifest.companions_of(subject)
         good = world.public.verify(path=path, subject=subject, companions=companions)
+        how = "with its signatures" if companions else "by its digest alone, being unsigned"
         yield Check(
-            f"{subject.name} and its signatures verify from the public side",
+            f"{subject.name} verifies from the public side, {how}",
             good,
             found=", ".join(companion.identity for companion in companions),
             code="PUBLIC_DIFFERS",
@@ -152,7 +155,8 @@ def open_branch(release: Release, world: World, results: Results) -> Plan:
     """Open the branch.
 
     The branch on the fork is deleted, and the protection of the branch upstream becomes exactly
-    what it was before the freeze. A new branch is opened with the rules it was given.
+    what it was before the freeze, so that everybody can go on. A branch that this release has made
+    is opened with the rules it was given.
     """
     ref, commit = f"refs/heads/{release.fork_branch}", results[commit_release].commit
     gone = (RefUpdate(ref=ref, old=commit, new=None),)
@@ -201,7 +205,7 @@ def close_run(release: Release, world: World, results: Results) -> Plan:
         yield Check(
             f"{branch} is protected as it was before, or as it was set up",
             now == protection,
-            found=str(now),
+            found=in_words(now.model_dump(mode="json")),
             code="PROTECTION_CHANGED",
             remedy=f"Put the protection back: {protection}.",
         )

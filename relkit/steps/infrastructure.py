@@ -29,7 +29,7 @@ def set_up_branch(release: Release, world: World, _results: Results) -> Plan:
 
     The tracker gets a label for the next series, and the one that asks for a backport to the new
     branch. The branch gets the rules of the branch before it; it stays locked until all branches
-    are opened.
+    are opened. Without these rules anybody with commit rights could push to it directly.
     """
     version = release.version
     for label in (following(version).series, f"needs backport to {version.series}"):

@@ -23,6 +23,7 @@ from relkit.steps.prepare import (
 from relkit.steps.push import protect
 from relkit.texts import text_of_transition
 from relkit.values import ObjectId, Protection, RefUpdate, Tag, Value
+from relkit.words import in_words
 
 PHASE = "Transition"
 HERE = "release manager's machine"
@@ -106,9 +107,9 @@ def look_at_issues(release: Release, world: World, _results: Results) -> Plan:
 def approve_transition(release: Release, world: World, results: Results) -> Plan:
     """Decide on the transition.
 
-    **This is the gate.** What is approved is the list below: the status, what changes at branch
-    and tracker, and the text that tells it. Statuses and labels can be put back; a deleted branch
-    is found again by its tag.
+    **This is the gate.** What is approved is the list below: the status, what changes at branch and
+    tracker, and the text that tells it. Status, labels and rules can be put back; of a branch that
+    ends, only its tag remains.
     """
     found = results[look_at_branch]
     manager = world.policy.person("release-manager")
@@ -137,8 +138,8 @@ def backport_label(series: str) -> str:
 def set_status(release: Release, world: World, results: Results) -> Plan:
     """Set the status.
 
-    In the release data of the PEPs repository, from which the developer's guide and the site take
-    their pictures of the release cycle.
+    The status is set in the release data of the PEPs repository, from which the developer's guide
+    and the site take their pictures of the release cycle. It can be set back.
     """
     series = release.version.series
     before, after = results[look_at_branch].status, release.facts.ends
@@ -154,7 +155,8 @@ def restrict_branch(release: Release, world: World, results: Results) -> Plan:
     """Restrict the branch.
 
     From now on only release managers merge there, and only security fixes: one more rule of its
-    protection, besides those it has.
+    protection, besides those it has. Contributors with pull requests for it learn of it by the
+    announcement.
     """
     series, before = release.version.series, results[look_at_branch].protection
     rules = tuple(dict.fromkeys((*before.rules, RELEASE_MANAGERS_ONLY)))
@@ -166,8 +168,8 @@ def restrict_branch(release: Release, world: World, results: Results) -> Plan:
 def tag_last_head(release: Release, world: World, results: Results) -> Plan:
     """Tag the last head.
 
-    A signed tag with the name of the branch takes its place: what was there can be checked out
-    for ever, and nobody can add to it.
+    A signed tag with the name of the branch takes its place: what was there can be checked out for
+    ever, and nobody can add to it. It is on this machine only, and can still be taken back.
     """
     series, head = release.version.series, results[freeze_branch].head
     yield still_frozen(release, world, results)
@@ -192,8 +194,9 @@ def tag_last_head(release: Release, world: World, results: Results) -> Plan:
 def delete_branch(release: Release, world: World, results: Results) -> Plan:
     """Replace the branch by its tag.
 
-    One atomic push: the tag comes and the branch goes, only if it still stands where it was
-    frozen. The protection is taken off first, since a protected branch cannot be deleted.
+    One atomic push: the tag comes and the branch goes, only if it still stands where it was frozen.
+    The protection is taken off first, since a protected branch cannot be deleted; where your
+    account may not do that, an admin of the repository has to.
     """
     series, frozen = release.version.series, results[freeze_branch]
     tag = results[tag_last_head].tag_object
@@ -243,8 +246,9 @@ def clear_labels(release: Release, world: World, _results: Results) -> Plan:
 def tell_docs_expert(release: Release, world: World, _results: Results) -> Plan:
     """Tell the docs expert.
 
-    How often the documentation of the branch is built follows from its status: daily while it
-    gets bugfixes, now and then while it gets security fixes, once more with a banner at its end.
+    How often the documentation of the branch is built follows from its status: daily while it gets
+    bugfixes, now and then while it gets security fixes, once more with a banner at its end. A
+    message cannot be taken back.
     """
     series, status = release.version.series, release.facts.ends
     text = f"{series} is {status} from {release.day} on. Please see to the builds of its docs."
@@ -285,7 +289,7 @@ def confirm_elsewhere(release: Release, world: World, _results: Results) -> Plan
 def draft_transition_texts(release: Release, world: World, _results: Results) -> Plan:
     """Draft the announcement.
 
-    Texts for the forum and the committers; a person posts them.
+    Texts for the forum and the committers; read them, add your own words, and post them.
     """
     manager = world.policy.person("release-manager")
     for channel in TOLD:
@@ -331,14 +335,15 @@ def _words(text: str) -> Iterator[str]:
 def close_transition(release: Release, world: World, results: Results) -> Plan:
     """Close the transition.
 
-    One more look at what must be true now. After this the record is sealed.
+    One more look, at the release data, the branch and its protection. After this the record is
+    sealed.
     """
     series, facts = release.version.series, release.facts
     status = world.announcements.status(series=series)
     yield Check(
         f"{series} is {facts.ends} in the release data",
         status == facts.ends,
-        found=str(status),
+        found=in_words(status),
         code="CYCLE_DIFFERS",
         remedy="See who changed it.",
     )
@@ -346,7 +351,7 @@ def close_transition(release: Release, world: World, results: Results) -> Plan:
     yield Check(
         f"{series} is {'gone' if facts.ends_branch else 'there'} upstream",
         (head is None) == facts.ends_branch,
-        found=str(head),
+        found=in_words(head),
         code="UPSTREAM_DIVERGED",
         remedy="See who pushed there.",
     )

@@ -6,8 +6,10 @@ from collections.abc import Generator
 from datetime import timedelta
 from functools import partial
 
+from relkit.errors import GateError
 from relkit.plan import Evidence, Item, Wait
 from relkit.ports import World
+from relkit.values import Testimony
 
 
 def manual(
@@ -21,10 +23,12 @@ def manual(
     """Ask a person for evidence of something done elsewhere; return its text once it is there.
 
     `example` shows the form of the answer; what the text says is for the caller to check. The
-    text is evidence of the plan, so that a decision covers it.
+    text is evidence of the plan, so that a decision covers it. Raises `GateError`
+    (``EVIDENCE_FOREIGN``) if it was given in another role.
     """
     key = f"{world.nonce}-{name}"
     given = world.people.testimony(name=key)
+    _require_role(given, role)
     tell = partial(
         world.people.tell,
         nonce=key,
@@ -45,3 +49,12 @@ def manual(
         return None
     yield Evidence(f"{name}, by {given.who} ({given.role})", given.text)
     return given.text
+
+
+def _require_role(given: Testimony | None, role: str) -> None:
+    if given is not None and given.role != role:
+        raise GateError(
+            f"{given.name} is asked of {role}; it is said by {given.who} as {given.role}",
+            code="EVIDENCE_FOREIGN",
+            remedy=f"Let {role} give it: what comes last counts.",
+        )

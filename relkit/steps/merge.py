@@ -31,10 +31,10 @@ def is_beside(results: Results) -> bool:
 def merge_release(release: Release, world: World, results: Results) -> Plan:
     """Merge what was released.
 
-    A release that was made beside its branch, from the last candidate with some commits picked,
-    is merged into the frozen head. What the release tells as news is taken from the news to
-    come, and the version numbers become the release's. A release made from the head of its
-    branch is part of it already; then nothing is done here.
+    A release that was made beside its branch, from the last candidate with some commits picked, is
+    merged into the frozen head. What the release tells as news is taken from the news to come, and
+    the version numbers become the release's. A release made from the head of its branch is part of
+    it already; then nothing is done here.
     """
     head, made = results[freeze_branch].head, results[commit_release]
     if not is_beside(results):
@@ -59,8 +59,8 @@ def merge_release(release: Release, world: World, results: Results) -> Plan:
 def set_post_release_version(release: Release, world: World, results: Results) -> Plan:
     """Set the version after the release.
 
-    The branch goes on as something later than what was released: `3.14.2+`, and from 3.15 on
-    `3.15.0a1+dev`.
+    The branch goes on as something later than what was released, so that nobody takes a build of it
+    for the release: `3.14.2+`, and from 3.15 on `3.15.0a1+dev`. It is committed in the next step.
     """
     base = results[merge_release if release.facts.picks else commit_release]
     yield from edit(release, world, "post-version", base.commit)
@@ -70,10 +70,11 @@ def set_post_release_version(release: Release, world: World, results: Results) -
 def merge_back(release: Release, world: World, results: Results) -> Plan:
     """Merge back.
 
-    The frozen branch has not moved. The release commit and the one after it continue it in a
+    The frozen branch must not have moved. The release commit and the one after it continue it in a
     straight line; where the release was made beside the branch, one merge commit joins the two.
     Version, title and news are read from the tree that comes out: an entry that is released and
-    still waits in `Misc/NEWS.d/next` would stand in the changelog twice (PEP 101).
+    still waits in `Misc/NEWS.d/next` would stand in the changelog twice ([PEP
+    101](https://peps.python.org/pep-0101/#how-to-make-a-release)). All of it is in the clone only.
     """
     head, made = results[freeze_branch].head, results[commit_release].commit
     edited = results[set_post_release_version].commit

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from relkit.expected import FILE_MODE, docs_archive, folders
 from relkit.kinds import where as kinds_where
-from relkit.manifest import public_paths
+from relkit.manifest import Manifest, public_paths
 from relkit.plan import Action, Check, Evidence, Expect, Plan
 from relkit.ports import World
 from relkit.release import Release
@@ -21,6 +22,7 @@ from relkit.steps.site import (
     site_release,
     version_in,
 )
+from relkit.values import Artifact
 
 PHASE = "Publish"
 SERVER, SITE = "download server", "python.org"
@@ -32,12 +34,17 @@ SHOWN_EARLY = kinds_where(publishes=True, embargoed=False)
 def upload_to_staging(release: Release, world: World, results: Results) -> Plan:
     """Upload to staging.
 
-    Every file of the manifest goes to a folder of the download server that is not public, the
-    archives of the docs to one of their own. The server computes each digest anew, and it must be
-    the manifest's.
+    Every file of the manifest goes to a folder of the download server that is not public; archives
+    of the docs, where there are any, go to one of their own. The server computes each digest anew,
+    and it must be the manifest's. What lies there can still be taken away.
     """
+    yield from staging(release, world, signed_files(results))
+
+
+def staging(release: Release, world: World, files: Iterable[Artifact]) -> Plan:
+    """Yield what brings files to staging."""
     folder_of = folders(release)
-    for file in signed_files(results):
+    for file in files:
         where = {"folder": folder_of[file.name], "name": file.name}
         yield Action(
             do=partial(world.downloads.stage, **where, sha256=file.sha256),
@@ -50,9 +57,9 @@ def upload_to_staging(release: Release, world: World, results: Results) -> Plan:
 def draft_website(release: Release, world: World, results: Results) -> Plan:
     """Fill the site's draft.
 
-    A draft release and all its file rows, read back one by one. A draft is in no list, but who
-    guesses its address can see it. The page's text cannot be set through the site's interface:
-    the web editor gets it as a draft and puts it in.
+    A draft release and all its file rows, read back one by one. A draft is in no list, but whoever
+    guesses its address can see it. The page's text cannot be set through the site's interface: the
+    web editor gets it as a draft and puts it in. All of it can still be taken away.
     """
     yield from drafting(release, world, results[close_manifest])
 
@@ -62,10 +69,10 @@ def approve_publication(release: Release, world: World, results: Results) -> Pla
     """Decide to publish.
 
     **The way back ends here.** What is approved is the manifest with every file and signature by
-    digest, and the text of the page. All of it lies in staging and, but for what is held back, in
-    the site's draft, and was read back from there. Since the freeze, builds and tests took a day
-    or more: what blocks a release is asked once more. After this, a mistake is mended by another
-    release.
+    digest, and the text of the page. The files lie in staging, and the site's draft is filled
+    unless it is held back until they are out; both were read back from there. Builds and approvals
+    can have taken days: what blocks a release is asked once more. Have an hour or two before you
+    approve; after this, a mistake is mended by another release.
     """
     manifest = results[close_manifest]
     text = page_text(release, world, manifest)
@@ -77,8 +84,16 @@ def approve_publication(release: Release, world: World, results: Results) -> Pla
         yield exact_rows(release, world, manifest)
     yield still_frozen(release, world, results)
     yield from (one for one in blockers(release, world) if not one.warns)
+    yield from in_staging(release, world, manifest.files)
+    yield Evidence("Page text", text, language="markdown")
+    yield Evidence("Manifest", manifest.to_text(), language="json")
+    yield from manifest.files
+
+
+def in_staging(release: Release, world: World, files: Iterable[Artifact]) -> Plan:
+    """Yield the checks that files lie in staging as they are meant."""
     folder_of = folders(release)
-    for file in manifest.files:
+    for file in files:
         staged = world.downloads.staged(folder=folder_of[file.name], name=file.name)
         yield Check(
             f"{file.name} lies in staging with its digest",
@@ -87,20 +102,23 @@ def approve_publication(release: Release, world: World, results: Results) -> Pla
             code="DIGEST_CHANGED",
             remedy="Upload it again; find out who changed it.",
         )
-    yield Evidence("Page text", text, language="markdown")
-    yield Evidence("Manifest", manifest.to_text(), language="json")
-    yield from manifest.files
 
 
 @step(phase=PHASE, where=SERVER, after=[approve_publication], irreversible=True)
 def place_files(release: Release, world: World, results: Results) -> Plan:
     """Place the files.
 
-    Each file moves from staging to its public folder in one step, and never over another one;
-    then the server is asked for its digest and mode again. The files are public from here on.
+    Each file moves from staging to its public folder in one step, and never over another one; then
+    the server is asked for its digest and mode again. The files are public from here on, and a
+    published file is never replaced or taken back. If it stops in the middle, run the cell again.
     """
+    yield from placing(release, world, signed_files(results))
+
+
+def placing(release: Release, world: World, files: Iterable[Artifact]) -> Plan:
+    """Yield what moves files from staging to the public folders."""
     folder_of = folders(release)
-    for file in signed_files(results):
+    for file in files:
         where = {"folder": folder_of[file.name], "name": file.name}
         yield Action(
             do=partial(world.downloads.place, **where, sha256=file.sha256),
@@ -121,8 +139,8 @@ def place_files(release: Release, world: World, results: Results) -> Plan:
 def unpack_docs(release: Release, world: World, results: Results) -> Plan:
     """Unpack the docs.
 
-    The archive with the HTML pages, by its digest in the manifest, becomes `release/3.X.Y/` on the
-    docs server: whole or not at all, and never over another one. What docs.python.org shows for
+    The archive with the HTML pages, by its digest in the manifest, becomes `release/VERSION/` on
+    the docs server: whole or not at all, and never over another one. What docs.python.org shows for
     the series is built by the docs server itself, within a day.
     """
     version, name = str(release.version), docs_archive(release)
@@ -138,9 +156,10 @@ def unpack_docs(release: Release, world: World, results: Results) -> Plan:
 def fill_website(release: Release, world: World, results: Results) -> Plan:
     """Fill the site, held back until now.
 
-    What this release fixes was not public before, and a draft can be seen by who guesses its
-    address. So the row, the file rows and the text are made only now that the files are out, as
-    they were approved.
+    What this release fixes was not public before, and whoever guesses the address of a draft can
+    see it. So the row, the file rows and the text are made only now that the files are out, as they
+    were approved. Until the page is published, people find the files only in their folder: go on at
+    once.
     """
     yield from drafting(release, world, results[close_manifest])
 
@@ -155,10 +174,9 @@ def publish_website(release: Release, world: World, results: Results) -> Plan:
     """Publish the page.
 
     The draft becomes public in one call, when every file is already there and the page shows the
-    approved text. Only then does a stable release of the newest series become what the site
-    offers first: the site takes that mark from the one before. A pre-release and an older series
-    never get it. Then the caches are asked to forget what they knew, also that something was
-    *not* there.
+    approved text. Only then does a stable release of the newest series become what the site offers
+    first: the site takes that mark from the one before. A pre-release and an older series never get
+    it. Then the caches are asked to forget what they knew, also that something was *not* there.
     """
     manifest = results[close_manifest]
     yield awaited_page(release, world, page_text(release, world, manifest))
@@ -179,8 +197,13 @@ def publish_website(release: Release, world: World, results: Results) -> Plan:
             done=Expect(there, equals=latest),
             undo="the mark goes on to the next release",
         )
+    yield purging(release, world, manifest)
+
+
+def purging(release: Release, world: World, manifest: Manifest) -> Action:
+    """Return the action that lets caches forget all a release is seen by."""
     paths = public_paths(release, manifest)
-    yield Action(
+    return Action(
         do=partial(world.public.purge, paths=paths),
         done=Expect(partial(world.public.purged, paths=paths)),
         undo="a cache fills itself again",

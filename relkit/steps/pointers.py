@@ -27,8 +27,8 @@ CANDIDATES = 9
 def move_current_links(release: Release, world: World, _results: Results) -> Plan:
     """Move the current link.
 
-    `current` among the docs archives leads to the newest stable release. A maintenance release of
-    an older series leaves it where it is.
+    `current` among the docs archives leads to the newest stable release. A release of an older
+    series leaves it where it is: then it is only looked at.
     """
     version = str(release.version)
     before = world.docs.pointed(link=CURRENT)
@@ -36,7 +36,7 @@ def move_current_links(release: Release, world: World, _results: Results) -> Pla
         yield Check(
             f"{CURRENT} does not lead to {version}",
             before != version,
-            found=str(before),
+            found=before or "no such link",
             code="CURRENT_WRONG",
             remedy="Have the link put back to the newest stable release.",
         )
@@ -45,7 +45,7 @@ def move_current_links(release: Release, world: World, _results: Results) -> Pla
     yield Check(
         f"{CURRENT} leads to nothing newer than {version}",
         known <= release.version if known else None if before else True,
-        found=str(before),
+        found=before or "no such link",
         code="CURRENT_NEWER",
         remedy="Correct release-cycle.toml: this series is not the newest one any more.",
     )
@@ -69,7 +69,8 @@ def supersede_pages(release: Release, world: World, _results: Results) -> Plan:
 
     The page of the release before in the same series, or of the last candidate, gets a note that
     leads here. The site cannot do that through its interface: the web editor puts the note at the
-    top of that page, and it is looked for there. Pages of other series are not touched.
+    top of that page, and it is looked for there. Pages of other series are not touched. Nothing but
+    the end of the run waits for it.
     """
     before = predecessor(release, world)
     if before is None:
@@ -115,9 +116,9 @@ def confirm_store(release: Release, world: World, _results: Results) -> Plan:
     """Confirm the Windows Store.
 
     The Windows expert submits the package to the store by hand, and says so with the version, the
-    product and the number of the submission. Certification there takes hours to days; nothing
-    waits for it. From 3.14 on there is no package of Python itself in the store: its install
-    manager is there, which finds new versions alone.
+    product and the number of the submission. Certification there takes hours to days; nothing waits
+    for it. From 3.14 on there is no package of Python itself in the store: its install manager is
+    there, which finds new versions by itself.
     """
     series, product = release.version.series, STORE_PRODUCTS.get(release.version.minor)
     if product is None:

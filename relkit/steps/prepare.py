@@ -43,8 +43,9 @@ def preflight(_release: Release, world: World, _results: Results) -> Plan:
     """Look at the machine.
 
     Tools with their versions, the environment against its lock file, credentials by a signing
-    rehearsal, known vulnerabilities, disk and clock. A scanner must find an entry planted for
-    it: one that sees nothing would report nothing. Takes a few seconds; nothing is changed.
+    rehearsal, known vulnerabilities and free disk: what is wrong here is found now and not in the
+    middle of the release. A scanner must find an entry planted for it: one that sees nothing would
+    report nothing. Takes a few seconds; nothing is changed.
     """
     tools = world.machine.tools()
     missing = [tool.name for tool in tools if tool.version is None]
@@ -106,8 +107,9 @@ def _scan(world: World) -> Plan:
 def check_cycle(release: Release, world: World, _results: Results) -> Plan:
     """Look at the release cycle.
 
-    What the kind means for its branch was decided from dates that came with relkit. The world's
-    own release data has to agree: it can stop a release, and never makes another kind of it.
+    The dates that came with relkit say which status the series has on this day, and so which kinds
+    fit it. The world's own release data must agree. If it does not, the run stops here, until
+    somebody finds out which of the two is wrong: the data never makes another kind of it.
     """
     series, allowed = release.version.series, (*release.facts.begins, release.facts.ends)
     found = world.announcements.status(series=series)
@@ -124,8 +126,9 @@ def check_cycle(release: Release, world: World, _results: Results) -> Plan:
 def notify_experts(release: Release, world: World, _results: Results) -> Plan:
     """Tell the experts.
 
-    The people who build and check on other machines learn the day before when they will be
-    needed, each in the own time zone. A message cannot be taken back.
+    The people who build and check on other machines learn, best the day before, that they will be
+    needed, and when, each in their own time zone. Who they are follows from the kind. Look at the
+    date of this run first: a message cannot be taken back.
     """
     people = experts(release, world)
     subject = f"Python {release.version} is about to be made"
@@ -156,9 +159,10 @@ def message(world: World, name: str, subject: str, text: str, *roles: str) -> Pl
 def check_blockers(release: Release, world: World, _results: Results) -> Plan:
     """Look for release blockers.
 
-    No open issue may carry *release-blocker*. Deferred blockers stop candidates, finals and
-    bugfix releases; before that they are listed, and become release blockers again when the
-    release is out. An incomplete answer of the tracker is not an answer.
+    No open issue may carry *release-blocker*. Deferred blockers stop candidates, finals and bugfix
+    releases; for other kinds they are only listed, and become release blockers again when the
+    release is out. An incomplete answer of the tracker is not an answer. If one is open, have it
+    fixed or deferred by those who own it, or waive it with a reason that everybody can read.
     """
     yield from blockers(release, world)
 
@@ -189,9 +193,10 @@ def blockers(release: Release, world: World) -> Iterator[Check]:
 def freeze_branch(release: Release, world: World, _results: Results) -> Plan:
     """Freeze the branch.
 
-    From here on nobody can push to the branch, so that what is built is what was tested. Its
-    head and its protection are remembered; both are compared later, and the protection is put
-    back at the end.
+    From here on nobody can push to the branch, so that nothing comes between what was looked at and
+    what is made of it. Its head is remembered, and later steps refuse if it moved. Its protection
+    is remembered too, and comes back when the branch is opened, or when the run is taken back.
+    Everybody sees a frozen branch: do not leave it so for longer than you need.
     """
     branch = release.branch
     head = world.repo.remote_ref(remote="upstream", ref=f"refs/heads/{branch}")
@@ -237,8 +242,9 @@ def check_buildbots(release: Release, world: World, results: Results) -> Plan:
     """Look at the buildbots.
 
     Each stable builder must have finished a build *of the frozen commit* with success. A builder
-    that is offline is listed; one that has no build of this commit, or an exception, is not
-    green.
+    that is offline is listed; one that has no build of this commit, or an exception, is not green.
+    After a push that can take hours: run the cell again, ask the owner of the builder, or waive
+    this one builder with a reason.
     """
     head = results[freeze_branch].head
     bots = world.buildbots.stable(branch=release.branch, commit=head)
@@ -265,9 +271,9 @@ def check_buildbots(release: Release, world: World, results: Results) -> Plan:
 def make_clone(release: Release, world: World, results: Results) -> Plan:
     """Make the release clone.
 
-    A clone of its own, made for this release: nothing of the release manager's daily work is in
-    it. It must be on the right branch, at the frozen commit, with nothing uncommitted, and the
-    version in it must be one that this release can follow.
+    A clone made for this run alone: nothing of the release manager's daily work is in it. It must
+    be on the right branch, at the frozen commit, with nothing uncommitted. A folder that is there
+    already is compared with that, and never overwritten. Minutes for the whole of CPython.
     """
     frozen = results[freeze_branch]
     yield still_frozen(release, world, results)
@@ -314,8 +320,9 @@ def choose_base(release: Release, world: World, results: Results) -> Plan:
 
     The commit that is edited, and so becomes the release: the frozen head of the branch. A
     candidate after the first, or a final, can be made from the candidate before it instead, with
-    the commits given as `picks` on top: then what was tested is released, and nothing that
-    reached the branch since. Such a release is merged back into the branch at the end.
+    the commits given as `picks` on top: then what was tested is released, and nothing that reached
+    the branch since. Such a release is merged back into the branch at the end. A pick that does not
+    apply is refused, and nothing of it is kept.
     """
     head, base = results[freeze_branch].head, None
     if release.picks:
@@ -352,12 +359,12 @@ def last_candidate(release: Release, world: World) -> str:
 def check_tree(release: Release, world: World, results: Results) -> Plan:
     """Look at the tree.
 
-    What has to be right before anything is edited: the version that stands there, the magic
-    number of compiled files (from 3.14 on, and from the first candidate on), the address
-    the docs give for sources, the years of the copyright, and that continuous integration found
-    `configure` and the other generated files up to date *for this commit*. relkit does not
-    regenerate `configure` itself: output of another autoconf than the pinned one must never be
-    committed.
+    What has to be right before anything is edited: the version that stands there, the magic number
+    of compiled files (from 3.14 on, and from the first candidate on), the address the docs give for
+    sources, the years of the copyright, and that continuous integration found `configure` and the
+    other generated files up to date *for this commit*. What is wrong is put right on the branch by
+    a pull request, and the run begins anew from there. relkit does not regenerate `configure`
+    itself: output of another autoconf than the pinned one must never be committed.
     """
     head = results[choose_base].commit
     text = partial(world.repo.read_text, commit=head)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from relkit.expected import docs_archive, folders, pages, unwanted
 from relkit.manifest import Manifest, site_files
@@ -14,7 +14,9 @@ from relkit.steps.place import PHASE, publish_website, unpack_docs
 from relkit.steps.pointers import CURRENT, move_current_links
 from relkit.steps.sign import close_manifest
 from relkit.steps.site import site_release
-from relkit.steps.source import commit_release, tag_release
+from relkit.steps.source import tag_release
+from relkit.values import Artifact, Tag
+from relkit.words import in_words
 
 OK = 200
 
@@ -23,13 +25,23 @@ OK = 200
 def read_back(release: Release, world: World, results: Results) -> Plan:
     """Read everything back.
 
-    Every public address is fetched without credentials, through the cache: each file must have
-    the manifest's bytes, the folders and the pages must list it, and what the site offers first
-    must be what it should be. What must not exist is looked for as well.
+    Every public address is fetched without credentials, through the cache: each file must have the
+    manifest's bytes, the folders and the pages must list it, and what the site offers first must be
+    what it should be. What must not exist is looked for as well. If a cache is behind, have the
+    address purged and run the cell again; go on only when all of it is right.
     """
     manifest = results[close_manifest]
+    yield from public_files(release, world, manifest.files)
+    yield from listed(release, world, manifest)
+    yield from _pointers(release, world)
+    yield from _docs(release, world, manifest)
+    yield nothing_else(release, world)
+
+
+def public_files(release: Release, world: World, files: Iterable[Artifact]) -> Plan:
+    """Yield the checks that anybody gets the right bytes of files."""
     folder_of = folders(release)
-    for file in manifest.files:
+    for file in files:
         got = world.public.fetch(path=f"/{folder_of[file.name]}/{file.name}")
         yield Check(
             f"{file.name} is public with its digest",
@@ -38,15 +50,16 @@ def read_back(release: Release, world: World, results: Results) -> Plan:
             code="CDN_STALE" if got.status == OK else "NOT_PUBLIC",
             remedy="Compare with the origin; purge that address and look again.",
         )
-    yield from _listed(release, world, manifest)
-    yield from _pointers(release, world)
-    yield from _docs(release, world, manifest)
+
+
+def nothing_else(release: Release, world: World) -> Check:
+    """Return the check that nothing is public which would be taken for the release's."""
     strays = [
         f"{folder}/{name}"
         for folder, name in unwanted(release)
         if world.downloads.placed(folder=folder, name=name) is not None
     ]
-    yield Check(
+    return Check(
         "nothing is public that must not be",
         not strays,
         found=", ".join(strays),
@@ -55,7 +68,8 @@ def read_back(release: Release, world: World, results: Results) -> Plan:
     )
 
 
-def _listed(release: Release, world: World, manifest: Manifest) -> Plan:
+def listed(release: Release, world: World, manifest: Manifest) -> Plan:
+    """Yield the checks that folders and pages lead to every file of a manifest."""
     folder_of = folders(release)
     for folder in sorted({folder_of[file.name] for file in manifest.files}):
         names = [file.name for file in manifest.files if folder_of[file.name] == folder]
@@ -85,7 +99,7 @@ def _pointers(release: Release, world: World) -> Iterator[Check]:
     yield Check(
         f"the site's row of {release.slug} is what was published",
         row is not None and row == site_release(release, published=True, latest=row.is_latest),
-        found=str(row),
+        found=in_words(row and row.model_dump(mode="json")),
         code="API_DIVERGED",
         remedy="Find out who changed it, and have it put right.",
     )
@@ -94,7 +108,7 @@ def _pointers(release: Release, world: World) -> Iterator[Check]:
     yield Check(
         f"{release.slug} is {words}offered as the latest Python 3",
         (latest == release.slug) == release.is_newest,
-        found=str(latest),
+        found=in_words(latest),
         code="LATEST_WRONG",
         remedy="Have is_latest corrected on the site at once.",
     )
@@ -104,7 +118,7 @@ def _pointers(release: Release, world: World) -> Iterator[Check]:
         yield Check(
             f"{release.slug} is offered as the latest {series}",
             newest == release.slug,
-            found=str(newest),
+            found=in_words(newest),
             code="LATEST_WRONG",
             remedy="Compare the dates of the releases of the series on the site.",
         )
@@ -118,7 +132,7 @@ def _docs(release: Release, world: World, manifest: Manifest) -> Iterator[Check]
         yield Check(
             "the docs server has the unpacked docs",
             found is not None and found.sha256 == archive.sha256 and found.files > 0,
-            found=str(found),
+            found=in_words(found and found.model_dump(mode="json")),
             code="DOCS_MISSING",
             remedy="Look at the release's folder on the docs server.",
         )
@@ -127,7 +141,7 @@ def _docs(release: Release, world: World, manifest: Manifest) -> Iterator[Check]
     yield Check(
         f"{CURRENT} does {words}lead to {release.version}",
         (pointed == str(release.version)) == release.is_newest,
-        found=str(pointed),
+        found=in_words(pointed),
         code="CURRENT_WRONG",
         remedy="Have the link put to the newest stable release.",
     )
@@ -135,12 +149,16 @@ def _docs(release: Release, world: World, manifest: Manifest) -> Iterator[Check]
 
 def published_tag(release: Release, world: World, results: Results) -> Plan:
     """Yield the checks that upstream has the release's tag, signed, on the release commit."""
-    tag = world.repo.remote_tag(remote="upstream", name=release.tag)
-    commit = results[commit_release].commit
+    yield from tag_upstream(release, world, results[tag_release])
+
+
+def tag_upstream(release: Release, world: World, tag: Tag) -> Plan:
+    """Yield the checks that upstream has this tag, signed, on a commit of the branch."""
+    found, commit = world.repo.remote_tag(remote="upstream", name=release.tag), tag.commit
     yield Check(
         f"upstream has {release.tag} on {commit}, signed by the policy's key",
-        tag == results[tag_release] and tag.signer == world.policy.gpg_fingerprint,
-        found=str(tag),
+        found == tag and found.signer == world.policy.gpg_fingerprint,
+        found=in_words(found and found.model_dump(mode="json")),
         code="UPSTREAM_DIVERGED",
         remedy="Compare the tag object upstream with the record.",
     )

@@ -36,10 +36,10 @@ def heads(release: Release, results: Results) -> dict[str, ObjectId]:
 def push_upstream(release: Release, world: World, results: Results) -> Plan:
     """Push upstream.
 
-    **Everything is published and was read back.** The protection is lifted for one atomic push
-    of the branch and the tag, each only from where it is expected to be, and put back at once,
-    also if the push fails. With the first beta the new branch goes in the same push, and is
-    locked until it is set up.
+    **Everything is published and was read back.** The protection is lifted for one atomic push of
+    the branch and the tag, each only from where it is expected to be, and put back at once, also if
+    the push fails. With the first beta the new branch goes in the same push, and is locked until it
+    is set up. What is pushed is in thousands of clones within minutes: it is never taken back.
     """
     branches, frozen = heads(release, results), results[freeze_branch]
     wanted = {f"refs/heads/{name}": commit for name, commit in branches.items()}

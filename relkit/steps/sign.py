@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from functools import partial
 from typing import Any
 
 from relkit.manifest import Manifest, absent, expected, signatures
-from relkit.plan import Action, Check, Expect, Plan, Result
+from relkit.plan import Action, Check, Evidence, Expect, Item, Plan, Result
 from relkit.ports import World
 from relkit.release import Release
 from relkit.step import Results, Step, step
@@ -23,7 +23,7 @@ from relkit.steps.collect import (
 from relkit.steps.delivery import HERE, Artifacts
 from relkit.steps.experts import approve_docs, approve_macos, approve_windows
 from relkit.steps.source import commit_release, tag_release
-from relkit.values import Artifact
+from relkit.values import Artifact, Companion
 
 PHASE = "Sign"
 SUBJECTS, MANIFEST = "subjects.json", "manifest.json"
@@ -46,10 +46,10 @@ LATER = "not delivered at publication; will follow"
 def freeze_subjects(release: Release, world: World, results: Results) -> Plan:
     """Freeze the set.
 
-    From here on the set of files is closed: exactly the expected ones, by name, size and
-    SHA-256. A file that is not in it is refused, not signed. What a reader may look for and
-    will not find is named with the reason. A platform that was waived is missing as a whole, and
-    is waived here once more: the manifest then says that it will follow.
+    From here on the set of files is closed: exactly the expected ones, by name, size and SHA-256. A
+    file that is not in it is refused, not signed. What a reader may look for and will not find is
+    named with the reason, as a warning. A platform that was waived is missing as a whole, and is
+    waived here once more: the manifest then says that it will follow.
     """
     found = {file.name: file for one in COLLECTIONS for file in _files(release, results, one)}
     missing = missing_platforms(release, found)
@@ -71,16 +71,16 @@ def freeze_subjects(release: Release, world: World, results: Results) -> Plan:
         code="SET_NOT_CLOSED",
         remedy="Have the missing files delivered; take out what is not expected.",
     )
-    for name, reason in absent(release).items():
-        yield Check(f"no {name} in the set", None, found=reason, warns=True)
+    lacking = "".join(f"{name}: {reason}\n" for name, reason in absent(release).items())
+    yield Evidence("What a reader may look for and will not find", lacking)
     if not closed:
         return
-    yield from _unchanged(world, found.values())
+    yield from unchanged(world, found.values())
     gone = absent(release) | dict.fromkeys(missing, LATER)
     subjects = tuple(found[name] for name in wanted)
     manifest = _manifest(release, world, results, subjects, gone)
     yield from manifest.subjects
-    yield from _written(world, SUBJECTS, manifest)
+    yield from written(world, SUBJECTS, manifest)
 
 
 def _files(release: Release, results: Results, one: Step[Any]) -> tuple[Artifact, ...]:
@@ -98,7 +98,8 @@ def missing_platforms(release: Release, found: Iterable[str]) -> tuple[str, ...]
     return tuple(name for name in release.platforms if not names[name] & there)
 
 
-def _unchanged(world: World, files: Iterable[Artifact]) -> Plan:
+def unchanged(world: World, files: Iterable[Artifact]) -> Plan:
+    """Yield the checks that collected files still have the bytes that were collected."""
     for file in files:
         kept = world.artifacts.artifact(name=file.name)
         yield Check(
@@ -131,7 +132,8 @@ def _manifest(
     )
 
 
-def _written(world: World, name: str, manifest: Manifest) -> Plan:
+def written(world: World, name: str, manifest: Manifest) -> Plan:
+    """Yield what writes a manifest beside the collected files; it is the result of the step."""
     text = manifest.to_text()
     yield Action(
         do=partial(world.artifacts.write, name=name, text=text),
@@ -153,32 +155,47 @@ def sign_artifacts(release: Release, world: World, results: Results) -> Plan:
     """Sign the artifacts.
 
     Each file of the frozen set that is signed at all (the docs archives are not) is signed with
-    Sigstore, under one short-lived certificate, and before 3.14 with GPG too (PEP 761). Each
-    signature is verified as it was written, against the exact identity of the policy. An entry in
-    the transparency log stays for ever; a signature that is good already is kept.
+    Sigstore, under one short-lived certificate, and before 3.14 with GPG too ([PEP
+    761](https://peps.python.org/pep-0761/)). Each signature is verified as it was written, against
+    the exact identity of the policy. A signature that is good already is kept. An entry in the
+    transparency log stays for ever, also after a respin.
     """
     for scheme, subject in to_sign(release, results[freeze_subjects]):
-        signed = {"scheme": scheme, "name": subject.name, "sha256": subject.sha256}
-        yield Action(
-            do=partial(world.signers.sign, **signed),
-            done=Expect(
-                partial(world.signers.companion, **signed),
-                has={"scheme": scheme, "subject": subject},
-            ),
-            undo=partial(world.signers.forget, scheme=scheme, name=subject.name),
-        )
+        yield signing(world, scheme, subject)
+
+
+def signing(world: World, scheme: str, subject: Artifact) -> Action:
+    """Return the action that signs one file by one scheme."""
+    signed = {"scheme": scheme, "name": subject.name, "sha256": subject.sha256}
+    return Action(
+        do=partial(world.signers.sign, **signed),
+        done=Expect(
+            partial(world.signers.companion, **signed),
+            has={"scheme": scheme, "subject": subject},
+        ),
+        undo=partial(world.signers.forget, scheme=scheme, name=subject.name),
+    )
 
 
 @step(phase=PHASE, where=HERE, after=[sign_artifacts], returns=Manifest)
 def close_manifest(release: Release, world: World, results: Results) -> Plan:
     """Close the manifest.
 
-    The signatures get their digests too. What is published from here on is what this file
-    lists, and it is what the gate before publication is about.
+    The signatures get their digests too. What is published from here on is what this file lists,
+    and it is what the gate before publication is about.
     """
     frozen = results[freeze_subjects]
+    companions = yield from signed(world, to_sign(release, frozen))
+    manifest = frozen.model_copy(update={"companions": companions})
+    yield from written(world, MANIFEST, manifest)
+
+
+def signed(
+    world: World, wanted: Iterable[tuple[str, Artifact]]
+) -> Generator[Item, None, tuple[Companion, ...]]:
+    """Yield the checks that files are signed, each scheme and file; return the signatures."""
     companions = []
-    for scheme, subject in to_sign(release, frozen):
+    for scheme, subject in wanted:
         made = world.signers.companion(scheme=scheme, name=subject.name, sha256=subject.sha256)
         yield Check(
             f"{subject.name} is signed with {scheme} as the policy asks",
@@ -188,8 +205,7 @@ def close_manifest(release: Release, world: World, results: Results) -> Plan:
             remedy="Run the step before this one again.",
         )
         companions += [made] if made else []
-    manifest = frozen.model_copy(update={"companions": tuple(companions)})
-    yield from _written(world, MANIFEST, manifest)
+    return tuple(companions)
 
 
 def signed_files(results: Results) -> tuple[Artifact, ...]:

@@ -79,10 +79,10 @@ def drafting(release: Release, world: World, manifest: Manifest) -> Plan:
             done=Expect(partial(world.website.file, slug=file.slug), equals=file),
             undo=remove,  # the rows go with the draft: a file alone cannot be taken back
         )
-    yield from _texting(release, world, page_text(release, world, manifest))
+    yield from texting(release, world, page_text(release, world, manifest))
 
 
-def _texting(release: Release, world: World, text: str) -> Plan:
+def texting(release: Release, world: World, text: str) -> Plan:
     """Yield what gets the page's text to the web editor: the interface cannot set it."""
     yield Action(
         do=partial(world.announcements.draft, channel="page", text=text),
@@ -93,10 +93,13 @@ def _texting(release: Release, world: World, text: str) -> Plan:
     yield from message(world, "page-text", "page text", words, "web-editor")
 
 
-def awaited_page(release: Release, world: World, text: str) -> Wait:
-    """Return the wait for the web editor; over once the page shows the whole text."""
+def awaited_page(release: Release, world: World, text: str, without: str = "") -> Wait:
+    """Return the wait for the web editor; over once the page shows the whole text.
+
+    What the page said before and must not say any more is `without`.
+    """
     page = world.website.page(slug=release.slug)
-    ready = page is not None and shows(page, text)
+    ready = page is not None and shows(page, text) and not (without and says(page, without))
     return Wait("the page's text", "web-editor", WITHIN, ready=ready)
 
 
@@ -116,5 +119,15 @@ def shows(page: str, text: str) -> bool:
     """Tell whether an HTML page shows all words of a Markdown text, in order."""
     without_links = re.sub(r"\]\([^)]*\)", "]", text)
     words = re.findall(r"\w+", without_links)
-    seen = iter(re.findall(r"\w+", html.unescape(re.sub(r"<[^>]*>", " ", page))))
+    seen = iter(_words(page))
     return all(word in seen for word in words)
+
+
+def says(page: str, sentence: str) -> bool:
+    """Tell whether an HTML page has the words of a sentence, one after the other."""
+    wanted, found = (" ".join(_words(text)) for text in (sentence, page))
+    return f" {wanted} " in f" {found} "
+
+
+def _words(page: str) -> list[str]:
+    return re.findall(r"\w+", html.unescape(re.sub(r"<[^>]*>", " ", page)))

@@ -82,8 +82,10 @@ def edit(release: Release, world: World, editor: str, base: ObjectId) -> Plan:
 def release_news(release: Release, world: World, results: Results) -> Plan:
     """Gather the news.
 
-    `blurb release` merges the entries of `Misc/NEWS.d/next` into the file of this release,
-    dated with the release's date. PEP 101 does the same by hand.
+    `blurb release` merges the entries of `Misc/NEWS.d/next` into one file for this version, dated
+    with the release's date, as [PEP 101](https://peps.python.org/pep-0101/#how-to-make-a-release)
+    has it. Readers of the changelog see it for ever; it can be read in the difference, at the gate
+    below. It is an edited tree only: nothing is committed.
     """
     yield from edit(release, world, "news", results[choose_base].commit)
 
@@ -93,6 +95,8 @@ def set_version(release: Release, world: World, results: Results) -> Plan:
     """Set the version numbers.
 
     In `Include/patchlevel.h`, which the interpreter reports, and in the title of `README.rst`.
+    Every program that asks for the version gets this answer, so that it is read again from what was
+    built. Nothing is committed yet.
     """
     yield from edit(release, world, "version-numbers", results[release_news].commit)
 
@@ -102,7 +106,7 @@ def set_release_date(release: Release, world: World, results: Results) -> Plan:
     """Date What's New.
 
     The first paragraph of `Doc/whatsnew/3.X.rst` says when the version came out. That day is the
-    release's date, which may be another than the one the schedule had.
+    release's date, which may be another than the one the schedule had: look at it once more.
     """
     yield from edit(release, world, "whatsnew-date", results[set_version].commit)
 
@@ -111,8 +115,9 @@ def set_release_date(release: Release, world: World, results: Results) -> Plan:
 def resolve_next_versions(release: Release, world: World, results: Results) -> Plan:
     """Resolve "next" in the docs.
 
-    Directives such as `versionadded:: next` get the version that is released. Only directives
-    and only below `Doc/`.
+    Directives such as `versionadded:: next` get the version that is released; left as they are,
+    readers would never learn since when something is there. Only directives, and only below `Doc/`,
+    are touched.
     """
     before = results[set_release_date if release.facts.first else set_version]
     yield from edit(release, world, "next-versions", before.commit)
@@ -122,9 +127,10 @@ def resolve_next_versions(release: Release, world: World, results: Results) -> P
 def regenerate_topics(release: Release, world: World, results: Results) -> Plan:
     """Regenerate the pydoc topics.
 
-    What `help("for")` shows is made from the documentation by CPython's own
-    `make -C Doc pydoc-topics`, with the Sphinx that the tree pins. It comes last, so that it sees
-    the versions just resolved. Minutes on a real tree.
+    What `help("for")` shows is made from the documentation by CPython's own `make -C Doc
+    pydoc-topics`, with the Sphinx that the tree pins. It comes last, so that it sees the versions
+    just resolved. Minutes on a real tree, most of them for Sphinx; if it fails, its log says which
+    file of the docs is wrong.
     """
     yield from edit(release, world, "pydoc-topics", results[resolve_next_versions].commit)
 
@@ -139,10 +145,10 @@ def regenerate_topics(release: Release, world: World, results: Results) -> Plan:
 def commit_release(release: Release, world: World, results: Results) -> Plan:
     """Review and commit.
 
-    **This is the first gate.** Look at the paths and the difference: it should be the news, the
-    version numbers and nothing that surprises. Approving covers the commit, the tag on it and
-    the push of both to the fork; nothing of it is public upstream. Until then all of it can be
-    thrown away.
+    **Nothing of what was edited has left this machine yet.** Look at the paths and the difference:
+    the news, the version numbers, the docs, and nothing that surprises. Approving covers the
+    commit, the tag on it and the push of both to the fork; upstream gets nothing of it before
+    everything is published. Until then all of it can be taken back.
     """
     base, edited = results[choose_base].commit, results[regenerate_topics].commit
     yield still_frozen(release, world, results)
@@ -203,9 +209,10 @@ def bidi_controls(diff: str) -> list[str]:
 def tag_release(release: Release, world: World, results: Results) -> Plan:
     """Tag the release.
 
-    The signed tag names the commit that is built, signed and published; everything else is
-    derived from it. It is made last, so that the tagged commit and the head of the clone are the
-    same. It is on this machine only.
+    The signed tag names the commit that is built, signed and published; everything else is derived
+    from it. It is made last, so that the tagged commit and the head of the clone are the same. It
+    is on this machine only, and your signing key is asked for. As long as nothing is published, a
+    wrong tag can be taken back; later never.
     """
     commit, signer = results[commit_release].commit, world.policy.gpg_fingerprint
     taken = world.repo.remote_ref(remote="upstream", ref=f"refs/tags/{release.tag}")
@@ -235,9 +242,9 @@ def tag_release(release: Release, world: World, results: Results) -> Plan:
 def push_to_fork(release: Release, world: World, results: Results) -> Plan:
     """Push to the fork.
 
-    Branch and tag go to the release manager's fork, where the experts' builds find them. Upstream
-    gets nothing before everything is published. Both refs are named one by one; no other ref of
-    the clone can slip in.
+    Branch and tag go to the release manager's fork, where the builds find them; upstream gets
+    nothing before everything is published. Both refs are named one by one, so that no other ref of
+    the clone can slip in. Who knows the fork can read there what is going to be released.
     """
     branch = f"refs/heads/{release.fork_branch}"
     wanted = {
