@@ -57,6 +57,8 @@ class KindFacts:
     """Is no preview: may become what the site offers first, and what `current` names."""
     first: bool = False
     """Is the first stable release of its series."""
+    restricts: bool = False
+    """From then on only release managers merge into the branch."""
     ends_branch: bool = False
     """The branch is tagged where it stands, and deleted."""
     embargoed: bool = False
@@ -111,7 +113,7 @@ KINDS: dict[Kind, KindFacts] = {
         "3.15", ("prerelease",), "bugfix", publishes=False, installers=False
     ),
     Kind.BEGIN_SECURITY_ONLY: KindFacts(
-        "3.13", ("bugfix",), "security", publishes=False, installers=False
+        "3.13", ("bugfix",), "security", publishes=False, installers=False, restricts=True
     ),
     Kind.END_OF_LIFE: KindFacts(
         "3.10",

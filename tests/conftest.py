@@ -6,10 +6,25 @@ import os
 from pathlib import Path
 
 import pytest
+import rehearsals
 import toy
 
 import relkit.step
 import relkit.steps
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all test processes of this session share, and no other session."""
+    base = tmp_path_factory.getbasetemp()
+    # The parent is common to the workers of one session; without workers it outlives the session.
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def snapshots(shared: Path) -> Path:
+    """Return a rehearsal of an alpha as it was after many of its steps."""
+    return rehearsals.snapshots(shared)
 
 
 @pytest.fixture

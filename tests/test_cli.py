@@ -34,11 +34,6 @@ PRACTICE = "worlds/practice.toml"
 Main = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="session")
-def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rehearsals.snapshots(tmp_path_factory.getbasetemp().parent)
-
-
 @pytest.fixture
 def main(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Main:
     """Return the command line in this process: it gives exit status, output and error output."""

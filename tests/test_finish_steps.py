@@ -29,6 +29,7 @@ from relkit.steps.finish import (
     restore_blockers,
     verify_as_stranger,
 )
+from relkit.steps.freeze import Frozen
 from relkit.steps.infrastructure import (
     CHANGED_ELSEWHERE,
     confirm_infrastructure,
@@ -36,7 +37,6 @@ from relkit.steps.infrastructure import (
     set_up_branch,
 )
 from relkit.steps.merge import doubled, merge_back, merge_release, set_post_release_version
-from relkit.steps.prepare import Frozen
 from relkit.steps.push import push_upstream
 from relkit.values import (
     Buildbot,

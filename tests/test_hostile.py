@@ -41,11 +41,6 @@ pydoc-topics:
 """
 
 
-@pytest.fixture(scope="session")
-def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rehearsals.snapshots(tmp_path_factory.getbasetemp().parent)
-
-
 @pytest.fixture
 def records(tmp_path: Path) -> Path:
     return tmp_path / "records"

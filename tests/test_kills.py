@@ -31,11 +31,6 @@ BARE, NOTEBOOKS = 20, 5
 
 
 @pytest.fixture(scope="session")
-def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rehearsals.snapshots(tmp_path_factory.getbasetemp().parent)
-
-
-@pytest.fixture(scope="session")
 def calm(snapshots: Path) -> dict[str, Any]:
     """Return what the world is after a rehearsal that nobody killed."""
     return rehearsals.calm_world(snapshots)

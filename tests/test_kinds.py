@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from guards import GUARDS, SUBJECTS, Guard, Subject, codes, warned
-from rehearsals import PATIENCE_SECONDS, WORLD, await_that, git
+from rehearsals import PATIENCE_SECONDS, ROOT, WORLD, await_that, git
 
 from relkit import seal
 from relkit.errors import CheckError, GateError, ReleaseError, WaitingError
@@ -26,9 +26,11 @@ from relkit.manifest import builds
 from relkit.opening import Opened, open_release, record_folder
 from relkit.plan import PlanData
 from relkit.rehearsal.ports import RehearsalPeople, answer
+from relkit.rehearsal.world import make_rehearsal
 from relkit.release import Release
 from relkit.run import Run
 from relkit.step import STEPS, steps_of
+from relkit.worlds import read_world_file
 
 EXPECTED_WARNINGS = ("no open deferred-blocker of ",)
 """How the names of checks begin that may warn in a healthy release."""
@@ -90,9 +92,9 @@ def test_each_kind_is_rehearsed_to_its_end_and_each_guard_fires_only_in_its_bad_
 
 
 @contextmanager
-def opened(records: Path, name: str, date: str, kind: str = "") -> Iterator[Opened]:
+def opened(records: Path, name: str, date: str, *, picks: str = "") -> Iterator[Opened]:
     """Open a run in a world of its own or of those before it."""
-    one = open_release(name, kind, date, WORLD, str(records))
+    one = open_release(name, "", date, WORLD, str(records), picks=picks)
     try:
         yield one
     finally:
@@ -124,6 +126,30 @@ def test_after_beta_1_both_branches_are_right_and_the_next_alpha_can_be_made(
     assert '"3.15.0b1"' in versions["v3.15.0b1"]
     rehearse(tmp_path, "3.16.0a1", "2026-10-20")  # from main, and it builds
     rehearse(tmp_path, "3.15.0b2", "2026-05-26")  # from the new branch, and it builds
+
+
+@pytest.mark.slow
+def test_a_candidate_is_made_from_the_one_before_with_picks_and_merged_back(
+    tmp_path: Path,
+) -> None:
+    name, day = "3.15.0rc2", "2026-09-01"
+    file, _ = read_world_file(ROOT / WORLD)
+    make_rehearsal(file, tmp_path / name, Release.parse(name, "", day))
+    picked, left = upstream(tmp_path, "rev-list", "-2", "3.15").split()
+    with opened(tmp_path, name, day, picks=picked) as one:
+        for _ in one.run.advance():
+            pass
+        assert one.run.complete
+    made = upstream(tmp_path, "log", "-2", "--format=%s", f"v{name}").splitlines()
+    assert made == [f"Python {name}", upstream(tmp_path, "log", "-1", "--format=%s", picked)]
+    assert upstream(tmp_path, "merge-base", "--is-ancestor", f"v{name}", "3.15") == ""
+    assert left not in upstream(tmp_path, "rev-list", f"v{name}").split()
+    news = set(upstream(tmp_path, "ls-tree", "-r", "--name-only", "3.15").split("\n"))
+    assert f"Misc/NEWS.d/{name}.rst" in news
+    waiting = [path for path in news if "NEWS.d/next" in path and "README" not in path]
+    assert waiting  # what was not picked is told by the next release
+    told = upstream(tmp_path, "show", f"v{name}:Misc/NEWS.d/{name}.rst")
+    assert not [path for path in waiting if path.removesuffix(".rst").split(".")[-1] in told]
 
 
 @pytest.mark.slow

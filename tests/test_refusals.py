@@ -28,11 +28,6 @@ RUNNING = (".url", ".sqlite", ".sqlite-wal", ".sqlite-shm")
 """Of a served site: where it is now, and its database, which is put in order when it is closed."""
 
 
-@pytest.fixture(scope="session")
-def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rehearsals.snapshots(tmp_path_factory.getbasetemp().parent)
-
-
 @pytest.fixture
 def records(tmp_path: Path) -> Path:
     return tmp_path / "records"

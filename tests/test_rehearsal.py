@@ -42,9 +42,9 @@ FETCHED = re.compile(
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(shared: Path) -> Path:
     """Return the records folder after `relkit rehearse`; its words are kept beside it."""
-    return rehearsals.once(tmp_path_factory.getbasetemp().parent, "rehearsed", _rehearse)
+    return rehearsals.once(shared, "rehearsed", _rehearse)
 
 
 def _rehearse(folder: Path) -> None:

@@ -20,11 +20,6 @@ from relkit.seal import Seal, seal
 
 
 @pytest.fixture(scope="session")
-def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rehearsals.snapshots(tmp_path_factory.getbasetemp().parent)
-
-
-@pytest.fixture(scope="session")
 def finished(snapshots: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a sealed record, without its world."""
     record = tmp_path_factory.mktemp("sealed") / VERSION

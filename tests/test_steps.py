@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -162,11 +161,8 @@ def make_own_stands(folder: Path, shared: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def stands(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    base = tmp_path_factory.getbasetemp()
-    # The parent is common to the workers of one session; without workers it outlives the session.
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    made = rehearsals.snapshots(shared)
+def stands(shared: Path, snapshots: Path) -> Mapping[str, Path]:
+    made = snapshots
     own = rehearsals.once(shared, "steps-stands", partial(make_own_stands, shared=shared))
     return {name: made / name for name in ("whole", *rehearsals.STANDS)} | {
         name: own / name for name in OWN_STANDS

@@ -27,11 +27,6 @@ from relkit.worlds import WorldFile, read_world_file
 RELEASE = Release.parse(VERSION, "alpha", DATE)
 
 
-@pytest.fixture(scope="session")
-def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rehearsals.snapshots(tmp_path_factory.getbasetemp().parent)
-
-
 @pytest.fixture
 def file() -> WorldFile:
     return read_world_file(ROOT / WORLD)[0]

@@ -12,15 +12,16 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from relkit.adapters.disk import failing, sync_folder
 from relkit.adapters.docs_archive import Member, copied, opened_archive
 from relkit.adapters.subjects import digest_changed, opened
 from relkit.errors import CheckError, UsageError, WorldError
 from relkit.release import Version
 from relkit.values import Unpacked, canonical
+
+SERVER = "docs server"
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?!\.)){0,100}", flags=re.ASCII)
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
@@ -46,7 +47,7 @@ class FolderDocs:
         ``DOCS_CHANGED``, ``ARCHIVE_UNSAFE``, ``ARCHIVE_BROKEN``.
         """
         target = self._releases / str(Version.parse(version))
-        with _translated(f"unpack {_checked(name)}"):
+        with failing(f"unpack {_checked(name)}", SERVER):
             if os.path.lexists(target):
                 self._check_same(version, sha256)
                 return
@@ -57,7 +58,7 @@ class FolderDocs:
                 self._unpack(new, name, sha256)
                 self._note(version, sha256, *_listed(new / "tree"))
                 (new / "tree").rename(target)
-                _sync(self._releases)
+                sync_folder(self._releases)
             finally:
                 shutil.rmtree(new, ignore_errors=True)
 
@@ -67,7 +68,7 @@ class FolderDocs:
         Raises `CheckError`: ``DOCS_CHANGED``; ``DOCS_EXIST`` for docs which relkit did not unpack.
         """
         target = self._releases / str(Version.parse(version))
-        with _translated(f"read the docs of {version}"):
+        with failing(f"read the docs of {version}", SERVER):
             if not os.path.lexists(target):
                 return None
             noted = self._noted(version)
@@ -87,7 +88,7 @@ class FolderDocs:
         Raises `WorldError`: ``NOT_A_LINK``, ``NOT_THERE``.
         """
         place = self._links / _checked(link)
-        with _translated(f"point {link} to {_checked(target)}"):
+        with failing(f"point {link} to {_checked(target)}", SERVER):
             if self.pointed(link=link) == target:
                 return
             if not stat.S_ISDIR(_mode(self._links / target)):
@@ -100,12 +101,12 @@ class FolderDocs:
             new.unlink(missing_ok=True)  # of a process that was killed
             new.symlink_to(target, target_is_directory=True)
             new.replace(place)
-            _sync(self._links)
+            sync_folder(self._links)
 
     def pointed(self, *, link: str) -> str | None:
         """Return the version a link leads to; None: no link. Raises ``NOT_A_LINK``."""
         place = self._links / _checked(link)
-        with _translated(f"read the link {link}"):
+        with failing(f"read the link {link}", SERVER):
             if not os.path.lexists(place):
                 return None
             leads = str(place.readlink()) if place.is_symlink() else ""
@@ -127,7 +128,7 @@ class FolderDocs:
             for member in members:
                 _write(new / "tree", member, name)
         for folder, _, _ in os.walk(new / "tree", topdown=False):
-            _sync(Path(folder))
+            sync_folder(Path(folder))
 
     def _check_same(self, version: str, sha256: str) -> None:
         there = self.unpacked(version=version)
@@ -143,7 +144,7 @@ class FolderDocs:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(folder / f"{version}.json")
-        _sync(folder)
+        sync_folder(folder)
 
     def _noted(self, version: str) -> dict[str, object]:
         try:
@@ -221,23 +222,3 @@ def _exist(version: str, what: str) -> CheckError:
         code="DOCS_EXIST",
         remedy="Find out where they come from; published docs are never replaced.",
     )
-
-
-@contextmanager
-def _translated(action: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise WorldError(
-            f"cannot {action}: {error.strerror or error}",
-            code="SERVER_FAILED",
-            remedy="Mend the docs server (space, rights), then run the step again.",
-        ) from error
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,9 +16,11 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
+from relkit.adapters.disk import failing, sync_folder
 from relkit.errors import WorldError
 from relkit.values import Artifact, StoredFile
 
+SERVER = "download server"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,150}", flags=re.ASCII)
 PART = ".part-"
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
@@ -36,7 +38,7 @@ class FolderServer:
 
     def stage(self, *, folder: str, name: str, sha256: str) -> None:
         """Copy a collected file to staging; its digest is computed from the bytes written."""
-        with _translated(f"stage {folder}/{name}"):
+        with failing(f"stage {folder}/{name}", SERVER):
             target = _open_folder(self._staging, folder) / _checked(name)
             _part(target).unlink(missing_ok=True)  # left by a process that was killed
             if not _is_there(target, sha256):
@@ -44,12 +46,12 @@ class FolderServer:
 
     def staged(self, *, folder: str, name: str) -> StoredFile | None:
         """Return a file in staging, hashed now."""
-        with _translated(f"read {folder}/{name} in staging"):
+        with failing(f"read {folder}/{name} in staging", SERVER):
             return _stored(_path(self._staging, folder, name))
 
     def unstage(self, *, folder: str, name: str, sha256: str) -> None:
         """Remove a file from staging, if it has this digest."""
-        with _translated(f"unstage {folder}/{name}"):
+        with failing(f"unstage {folder}/{name}", SERVER):
             target = _path(self._staging, folder, name)
             _part(target).unlink(missing_ok=True)
             found = _stored(target)
@@ -58,11 +60,11 @@ class FolderServer:
             if found.artifact.sha256 != sha256:
                 raise _changed(target, found.artifact.sha256, sha256)
             target.unlink()
-            _sync(target.parent)
+            sync_folder(target.parent)
 
     def place(self, *, folder: str, name: str, sha256: str) -> None:
         """Move a file from staging to the public tree, never over another one."""
-        with _translated(f"place {folder}/{name}"):
+        with failing(f"place {folder}/{name}", SERVER):
             staged = _path(self._staging, folder, name)
             target = _open_folder(self._public, folder) / name
             if not _is_there(target, sha256):
@@ -71,24 +73,12 @@ class FolderServer:
             found = _stored(staged)  # of a move that was killed between its two halves
             if found is not None and found.artifact.sha256 == sha256:
                 staged.unlink()
-                _sync(staged.parent)
+                sync_folder(staged.parent)
 
     def placed(self, *, folder: str, name: str) -> StoredFile | None:
         """Return a file of the public tree, hashed now."""
-        with _translated(f"read {folder}/{name}"):
+        with failing(f"read {folder}/{name}", SERVER):
             return _stored(_path(self._public, folder, name))
-
-
-@contextmanager
-def _translated(action: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise WorldError(
-            f"cannot {action}: {error.strerror or error}",
-            code="SERVER_FAILED",
-            remedy="Mend the download server (space, rights), then run the step again.",
-        ) from error
 
 
 def _checked(name: str) -> str:
@@ -119,7 +109,7 @@ def _open_folder(root: Path, folder: str) -> Path:
         path /= _checked(part)
         with suppress(FileExistsError):
             path.mkdir()
-            _sync(path.parent)
+            sync_folder(path.parent)
         status = path.lstat()
         if not stat.S_ISDIR(status.st_mode):
             raise _in_the_way(path)
@@ -217,15 +207,7 @@ def _name(path: Path, target: Path, sha256: str) -> None:
     except FileExistsError:
         if not _is_there(target, sha256):
             raise
-    _sync(target.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(target.parent)
 
 
 def _changed(path: Path, found: str, wanted: str) -> WorldError:

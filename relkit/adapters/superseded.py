@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from relkit.adapters.disk import sync_folder
 from relkit.errors import WorldError
 
 FOLDER = "superseded"
@@ -22,7 +23,7 @@ def put_aside(path: Path) -> None:
         folder.mkdir(exist_ok=True)
         path.rename(_free(folder, path.name))
         for changed in (folder, path.parent):
-            _sync(changed)
+            sync_folder(changed)
     except OSError as error:
         raise WorldError(
             f"{path.name} cannot be put aside: {error.strerror or error}",
@@ -36,11 +37,3 @@ def _free(folder: Path, name: str) -> Path:
     while os.path.lexists(found := folder / f"{name}.{number}"):
         number += 1
     return found
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,6 +10,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from relkit.adapters.disk import sync_folder
 from relkit.errors import WorldError
 from relkit.rehearsal.people import RehearsalPeople, answer
 from relkit.rehearsal.release_data import ReleaseData
@@ -21,7 +22,6 @@ from relkit.rehearsal.state import (
     locked,
     read_value,
     safe_name,
-    sync_folder,
     write_value,
     write_whole,
 )

@@ -19,6 +19,7 @@ from typing import Generic, TextIO, TypeVar
 from pydantic import Field, ValidationError
 
 from relkit.adapters.advisories import Advisory, Control, Database
+from relkit.adapters.disk import sync_folder
 from relkit.errors import WorldError
 from relkit.values import Buildbot, CommitCheck, Issue, ObjectId, Value
 
@@ -133,15 +134,6 @@ def _write_whole(path: Path, data: bytes, *, new: bool) -> None:
         with suppress(FileNotFoundError):
             Path(name).unlink()
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

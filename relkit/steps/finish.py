@@ -11,10 +11,11 @@ from relkit.release import Release
 from relkit.step import Results, step
 from relkit.steps.announce import confirm_announcements, draft_announcements
 from relkit.steps.build import Facts, build_of, built, facts
+from relkit.steps.freeze import freeze_branch
 from relkit.steps.infrastructure import confirm_infrastructure, record_branch, set_up_branch
 from relkit.steps.merge import HERE, PHASE
 from relkit.steps.pointers import confirm_store, supersede_pages
-from relkit.steps.prepare import DEFERRED_BLOCKER, RELEASE_BLOCKER, freeze_branch
+from relkit.steps.prepare import DEFERRED_BLOCKER, RELEASE_BLOCKER
 from relkit.steps.publish import published_tag
 from relkit.steps.push import heads, protect, push_upstream
 from relkit.steps.sign import close_manifest

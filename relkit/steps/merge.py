@@ -10,7 +10,7 @@ from relkit.plan import Action, Check, Expect, Plan, Result
 from relkit.ports import World
 from relkit.release import Release
 from relkit.step import Results, step
-from relkit.steps.prepare import choose_base, freeze_branch, still_frozen
+from relkit.steps.freeze import choose_base, freeze_branch, still_frozen
 from relkit.steps.publish import read_back
 from relkit.steps.source import commit_release, edit
 from relkit.values import Commit, ObjectId

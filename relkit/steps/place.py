@@ -12,7 +12,8 @@ from relkit.plan import Action, Check, Evidence, Expect, Plan
 from relkit.ports import World
 from relkit.release import Release
 from relkit.step import Results, step
-from relkit.steps.prepare import blockers, still_frozen
+from relkit.steps.freeze import still_frozen
+from relkit.steps.prepare import blockers
 from relkit.steps.sign import close_manifest, signed_files
 from relkit.steps.site import (
     awaited_page,

@@ -10,8 +10,8 @@ from relkit.ports import World
 from relkit.release import Release
 from relkit.step import Results, step
 from relkit.steps.branch import begin_next_series, start_branch
+from relkit.steps.freeze import freeze_branch, still_frozen
 from relkit.steps.merge import PHASE, merge_back
-from relkit.steps.prepare import freeze_branch, still_frozen
 from relkit.steps.source import tag_release
 from relkit.values import ObjectId, Protection, RefUpdate
 

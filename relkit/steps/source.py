@@ -11,13 +11,8 @@ from relkit.plan import Action, Check, Evidence, Expect, Plan, Result
 from relkit.ports import World
 from relkit.release import Release
 from relkit.step import Results, step
-from relkit.steps.prepare import (
-    check_buildbots,
-    check_tree,
-    choose_base,
-    freeze_branch,
-    still_frozen,
-)
+from relkit.steps.freeze import check_buildbots, choose_base, freeze_branch, still_frozen
+from relkit.steps.tree import check_tree
 from relkit.values import Commit, ObjectId, RefUpdate, Tag
 
 PHASE = "Source"
