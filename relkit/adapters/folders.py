@@ -76,9 +76,12 @@ class FolderServer:
                 sync_folder(staged.parent)
 
     def placed(self, *, folder: str, name: str) -> StoredFile | None:
-        """Return a file of the public tree, hashed now."""
+        """Return a file of the public tree, hashed now; None while its move is half done."""
         with failing(f"read {folder}/{name}", SERVER):
-            return _stored(_path(self._public, folder, name))
+            public, staged = (_path(one, folder, name) for one in (self._public, self._staging))
+            found = _stored(public)
+            half = found and staged.exists() and staged.samefile(public)  # of a killed move
+            return None if half else found
 
 
 def _checked(name: str) -> str:
