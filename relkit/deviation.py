@@ -21,6 +21,8 @@ Named = tuple[str, str, Json]
 """A call as a person writes it: port, method, arguments."""
 PLAIN = (str, int, float, Value)
 """What fields of a world are that are no ports."""
+SPEAKING = "people"
+"""The port of requests, answers and evidence: no deviation speaks for somebody else."""
 
 
 class Deviating(Held):
@@ -95,6 +97,12 @@ class Deviating(Held):
     def _call(self, named: Named, *, writes: bool) -> Call:
         """Return a call as data; refuse what no port of this world has for this use."""
         port, method, arguments = named
+        if writes and port == SPEAKING:
+            raise UsageError(
+                f"{port}.{method} is what people say, and nobody says it for them",
+                code="METHOD_UNFIT",
+                remedy="Decide, waive or testify as yourself; let the others do so too.",
+            )
         kind = ports_of(type(self.world)).get(port)
         if kind is None:
             raise UsageError(

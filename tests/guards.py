@@ -330,6 +330,7 @@ GUARDS = (
     Guard("look-at-branch", "NO_BRANCH", "repo.remote_ref", ref("heads", None)),
     Guard("look-at-branch", "NOT_RELEASED", "repo.remote_ref", ref("tags", None)),
     Guard("look-at-issues", "CANNOT_CHECK", "tracker.labelled", changed(complete=False)),
+    Guard("approve-transition", "FREEZE_BROKEN", "repo.remote_ref", ref("heads", OTHER), ENDING),
     Guard("tag-last-head", "FREEZE_BROKEN", "repo.remote_ref", ref("heads", OTHER)),
     Guard("delete-branch", "FREEZE_BROKEN", "repo.remote_ref", ref("heads", OTHER)),
     Guard(
@@ -339,6 +340,7 @@ GUARDS = (
         said("done"),
     ),
     Guard("confirm-post", "POST_UNFIT", "announcements.post", nothing),
+    Guard("confirm-post", "POST_UNFIT", "announcements.post", instead("3.15, 3.13 and 3.10")),
     Guard("close-transition", "CYCLE_DIFFERS", "announcements.status", instead("bugfixes")),
     Guard(
         "close-transition",

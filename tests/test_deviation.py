@@ -112,6 +112,8 @@ def test_a_deviation_that_does_not_work_is_told(
         ({"do": ("nonce", "upper", {})}, "PORT_UNKNOWN"),
         ({"do": ("__class__", "put", BOX)}, "PORT_UNKNOWN"),
         ({"do": ("box", "burn", {})}, "METHOD_UNFIT"),
+        ({"do": ("people", "testify", {"testimony": {}})}, "METHOD_UNFIT"),
+        ({"undo": ("people", "tell", {})}, "METHOD_UNFIT"),
         ({"do": ("box", "value", {"key": "door"})}, "METHOD_UNFIT"),
         ({"do": ("box", "__init__", {})}, "METHOD_UNFIT"),
         ({"do": ("box", "_put", BOX)}, "METHOD_UNFIT"),

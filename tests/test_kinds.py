@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guards import GUARDS, SUBJECTS, Guard, Subject, codes, warned
+from guards import GUARDS, SUBJECTS, Guard, Subject, codes, instead, warned
 from rehearsals import PATIENCE_SECONDS, ROOT, WORLD, await_that, git
 
 from relkit import seal
@@ -128,6 +128,12 @@ def test_after_beta_1_both_branches_are_right_and_the_next_alpha_can_be_made(
     rehearse(tmp_path, "3.15.0b2", "2026-05-26")  # from the new branch, and it builds
 
 
+FORGED_CANDIDATE = Guard(
+    "choose-base", "CANDIDATE_ELSEWHERE", "repo.contains", instead(value=False)
+)
+"""A tag of a candidate on a commit that the branch does not have; only picks ask for it."""
+
+
 @pytest.mark.slow
 def test_a_candidate_is_made_from_the_one_before_with_picks_and_merged_back(
     tmp_path: Path,
@@ -137,8 +143,9 @@ def test_a_candidate_is_made_from_the_one_before_with_picks_and_merged_back(
     make_rehearsal(file, tmp_path / name, Release.parse(name, "", day))
     picked, left = upstream(tmp_path, "rev-list", "-2", "3.15").split()
     with opened(tmp_path, name, day, picks=picked) as one:
-        for _ in one.run.advance():
-            pass
+        for proposal in one.run.advance():
+            if proposal.step.name == "make-clone":
+                assert not missed(one.run, FORGED_CANDIDATE)
         assert one.run.complete
     made = upstream(tmp_path, "log", "-2", "--format=%s", f"v{name}").splitlines()
     assert made == [f"Python {name}", upstream(tmp_path, "log", "-1", "--format=%s", picked)]

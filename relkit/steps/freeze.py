@@ -176,6 +176,13 @@ def choose_base(release: Release, world: World, results: Results) -> Plan:
             code="NO_CANDIDATE",
             remedy="Release the whole branch: leave the picks empty.",
         )
+        if base is not None:
+            yield Check(
+                f"{release.branch} of upstream contains {candidate}, {base.commit}",
+                world.repo.contains(remote="upstream", branch=release.branch, commit=base.commit),
+                code="CANDIDATE_ELSEWHERE",
+                remedy="Find out who made that tag: a candidate was merged into its branch.",
+            )
     onto = base.commit if base else head
     picked = partial(world.repo.picked, base=onto, commits=release.picks)
     if base:

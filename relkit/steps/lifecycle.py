@@ -94,7 +94,8 @@ def confirm_post(release: Release, world: World, _results: Results) -> Plan:
         post = world.announcements.post(url=url.strip()) or ""
         yield Check(
             f"the post names {series} and {release.facts.ends}",
-            url.startswith("https://discuss.python.org/") and {series} <= set(_words(post)),
+            url.startswith("https://discuss.python.org/")
+            and {series, release.facts.ends} <= set(_words(post)),
             found=f"{len(post)} characters at {url.strip()}",
             code="POST_UNFIT",
             remedy="Give the address of the post, once it can be read by everybody.",

@@ -11,7 +11,7 @@ from relkit.plan import Action, Check, Evidence, Expect, Plan, Result
 from relkit.ports import World
 from relkit.release import Release
 from relkit.step import Results, step
-from relkit.steps.freeze import make_clone
+from relkit.steps.freeze import freeze_branch, make_clone, still_frozen
 from relkit.steps.prepare import check_blockers, check_cycle
 from relkit.steps.push import protect
 from relkit.texts import text_of_transition
@@ -102,6 +102,9 @@ def approve_transition(release: Release, world: World, results: Results) -> Plan
     ends, only its tag remains.
     """
     found = results[look_at_branch]
+    if release.facts.ends_branch:  # what is approved is what is tagged below
+        yield still_frozen(release, world, results)
+        found = found.model_copy(update={"head": results[freeze_branch].head})
     manager = world.policy.person("release-manager")
     text = text_of_transition("discuss", release, manager, rehearsal=world.rehearsal)
     yield Evidence("What changes", "\n".join(_changes(release, found)) + "\n")
