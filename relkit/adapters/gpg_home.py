@@ -213,7 +213,10 @@ def _close(home: Path, long: bool) -> None:  # noqa: FBT001 (called by weakref)
         with suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > TIMEOUT_SECONDS:
                 left.unlink()
-    homedir = _link(home) if long else home
+    try:
+        homedir = _link(home) if long else home
+    except WorldError:
+        return  # no agent was ever started through a folder that is not ours
     socket = _socket(homedir)
     _gpgconf(homedir, "--kill", "all")
     deadline = time.monotonic() + GONE_SECONDS

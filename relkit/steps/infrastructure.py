@@ -9,7 +9,7 @@ from relkit.ports import World
 from relkit.release import Release
 from relkit.step import Results, step
 from relkit.steps.branch import BRANCHING, following, start_branch
-from relkit.steps.manual import manual
+from relkit.steps.manual import is_request, manual
 from relkit.steps.merge import PHASE
 from relkit.steps.push import protect, push_upstream
 from relkit.values import Protection
@@ -90,7 +90,7 @@ def confirm_infrastructure(release: Release, world: World, results: Results) -> 
     for what, place in CHANGED_ELSEWHERE.items():
         yield Check(
             f"{series} is added: {what}",
-            any(_is_request(one, place) for one in given.split()),
+            any(is_request(one, place) for one in given.split()),
             found=given,
             code="EVIDENCE_MISSING",
             remedy=f"Give the address of the pull request, {place}NUMBER, with the others.",
@@ -105,8 +105,3 @@ def confirm_infrastructure(release: Release, world: World, results: Results) -> 
         remedy="Ask those who run the buildbots; or waive this, if they will come later.",
         waivable=True,
     )
-
-
-def _is_request(link: str, place: str) -> bool:
-    """Tell whether a link is one to a pull request below `place`."""
-    return link.startswith(place) and link.removeprefix(place).isdecimal()

@@ -11,7 +11,7 @@ from relkit.ports import World
 from relkit.release import Release
 from relkit.step import Results, step
 from relkit.steps.ending import clear_labels
-from relkit.steps.manual import manual
+from relkit.steps.manual import is_request, manual
 from relkit.steps.prepare import message
 from relkit.steps.transition import HERE, PHASE, look_at_branch, restrict_branch, set_status
 from relkit.texts import text_of_transition
@@ -35,11 +35,11 @@ def tell_docs_expert(release: Release, world: World, _results: Results) -> Plan:
 
 
 ELSEWHERE = (
-    ("docs-builds", "docs-expert", "the docs builds of the branch, and the banner on its pages"),
-    ("site-pages", "web-editor", "the download page and the pages of the branch's releases"),
-    ("buildbots", "release-manager", "the builders of the branch, in the buildbots' configuration"),
+    ("docs-builds", "docs-expert", "docsbuild-scripts", "how its docs are built, and their banner"),
+    ("site-pages", "web-editor", "pythondotorg", "the download page and its releases' pages"),
+    ("buildbots", "release-manager", "buildmaster-config", "its builders"),
 )
-"""What is changed in other projects by people: name of the evidence, role, what it is about."""
+"""What people change by a pull request: name of the evidence, role, project, what it is about."""
 
 
 @step(phase=PHASE, where="elsewhere", after=[tell_docs_expert], kinds=TRANSITIONS)
@@ -47,17 +47,20 @@ def confirm_elsewhere(release: Release, world: World, _results: Results) -> Plan
     """Confirm what is done elsewhere.
 
     Other projects follow the status as well: the builds of the docs, the site's pages, the
-    builders. Who changes them gives the address of the change, and names the branch.
+    builders. Who changes them gives the address of the pull request, and names the branch; that it
+    was merged is not looked at.
     """
     series = release.version.series
-    for name, role, about in ELSEWHERE:
-        example = f"{PLACES}{name}/pull/1 for {series}"
-        ask = f"{series} is {release.facts.ends}: please change {about}, and say where you did."
+    for name, role, project, about in ELSEWHERE:
+        place = f"{PLACES}{project}/pull/"
+        example = f"{place}1 for {series}"
+        ask = f"{series} is {release.facts.ends}: please see to {about}, and say where you did."
         text = yield from manual(world, name, role, ask, example)
         if text is not None:
+            link, *words = text.split() or [""]
             yield Check(
-                f"the change of {name} can be looked up",
-                text.startswith(PLACES) and series in text.split(),
+                f"a pull request to {project} is named, for {series}",
+                is_request(link, place) and series in words,
                 found=text,
                 code="EVIDENCE_UNFIT",
                 remedy=f"Give it in the form: {example}",

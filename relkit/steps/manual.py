@@ -58,3 +58,8 @@ def _require_role(given: Testimony | None, role: str) -> None:
             code="EVIDENCE_FOREIGN",
             remedy=f"Let {role} give it: what comes last counts.",
         )
+
+
+def is_request(link: str, place: str) -> bool:
+    """Tell whether a link is one to a pull request: its number behind `place`, and no more."""
+    return link.startswith(place) and link.removeprefix(place).isdecimal()
