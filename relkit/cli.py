@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relkit import cli_export, cli_sbom, cli_verify
 from relkit.errors import ReleaseError
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--quiet", action="store_true", help="print the address, open no browser")
     one = _command(commands, "render", _render, "write the notebooks and docs/coverage.md")
     one.add_argument("--check", action="store_true", help="only say which are not up to date")
+    for module in (cli_export, cli_verify, cli_sbom):
+        module.declare(commands)
     return parser
 
 

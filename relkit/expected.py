@@ -18,6 +18,8 @@ from relkit.values import FileName, Value
 FILE_MODE = "0644"
 """Readers can read every public file. (I16: some could not.)"""
 FIRST_WITH_SBOM = 12
+SBOM = ".spdx.json"
+"""What the name of a file's SBOM ends with, after the name of the file."""
 STORE_PRODUCTS = {13: "9PNRBTZXMB4Z"}
 """The Windows Store's product of each minor version that has a package of its own there: until
 3.13; later ones are installed by the Python install manager. What is older has no bugfixes."""
@@ -47,7 +49,9 @@ class Row:
     """One row of the table: a file of the minor versions `since` to `until`, both included.
 
     In `name` and `description`, ``{version}`` is ``3.15.0a1``, ``{series}`` ``3.15``, ``{digits}``
-    ``3150a1``. A row with a `title` is on the site, under the system of its build.
+    ``3150a1``. A row with a `title` is on the site, under the system of its build. With `sbom` the
+    file has a second one that says what is in it: from the same build, signed as it is, and on the
+    site in the file's own row.
     """
 
     build: str
@@ -56,15 +60,16 @@ class Row:
     description: str = ""
     button: bool = False
     signed: bool = True
+    sbom: bool = False
     since: int = 0
     until: int = NEWEST
 
-    def of(self, release: Release) -> ExpectedFile:
-        """Return the file of a release."""
+    def of(self, release: Release) -> tuple[ExpectedFile, ...]:
+        """Return the file of a release, with its SBOM if it can have one."""
         version = str(release.version)
         words = {"version": version, "digits": version.replace(".", "")}
         words["series"] = release.version.series
-        return ExpectedFile(
+        file = ExpectedFile(
             name=self.name.format_map(words),
             build=self.build,
             folder=release.docs_folder if self.build == "docs" else release.folder,
@@ -74,6 +79,8 @@ class Row:
             button=self.button,
             signed=self.signed,
         )
+        beside = ExpectedFile(name=f"{file.name}{SBOM}", build=file.build, folder=file.folder)
+        return (file, beside) if self.sbom else (file,)
 
 
 def _managed(suffix: str, until: int = NEWEST) -> Row:
@@ -87,27 +94,41 @@ def _managed(suffix: str, until: int = NEWEST) -> Row:
 
 INSTALLERS_UNTIL = 15  # PEP 773: the install manager takes their place
 FILES = (
-    Row("source", "Python-{version}.tgz", "Gzipped source tarball"),
-    Row("source", "Python-{version}.tar.xz", "XZ compressed source tarball", button=True),
+    Row("source", "Python-{version}.tgz", "Gzipped source tarball", sbom=True),
+    Row(
+        *("source", "Python-{version}.tar.xz", "XZ compressed source tarball"),
+        button=True,
+        sbom=True,
+    ),
     Row(
         *("windows", "python-{version}-amd64.exe", "Windows installer (64-bit)", "Recommended"),
         button=True,
+        sbom=True,
         until=INSTALLERS_UNTIL,
     ),
     Row(
         *("windows", "python-{version}.exe", "Windows installer (32-bit)"),
+        sbom=True,
         until=INSTALLERS_UNTIL,
     ),
     Row(
         *("windows", "python-{version}-arm64.exe", "Windows installer (ARM64)", "Experimental"),
+        sbom=True,
         since=11,
         until=INSTALLERS_UNTIL,
     ),
     Row("windows", "python{digits}.chm", "Windows help file", until=10),
-    Row("windows", "python-{version}-embed-amd64.zip", "Windows embeddable package (64-bit)"),
-    Row("windows", "python-{version}-embed-win32.zip", "Windows embeddable package (32-bit)"),
+    Row(
+        *("windows", "python-{version}-embed-amd64.zip", "Windows embeddable package (64-bit)"),
+        sbom=True,
+    ),
+    Row(
+        *("windows", "python-{version}-embed-win32.zip", "Windows embeddable package (32-bit)"),
+        sbom=True,
+    ),
     Row(
         *("windows", "python-{version}-embed-arm64.zip", "Windows embeddable package (ARM64)"),
+        sbom=True,
         since=11,
     ),
     Row(
@@ -157,7 +178,7 @@ FILES = (
 
 
 def expected(release: Release) -> tuple[ExpectedFile, ...]:
-    """Return the files of a release, source first; none for a transition of a branch.
+    """Return the files of a release, source first, each before its SBOM; none for a transition.
 
     Those of an amendment are all files of the release it is about.
     """
@@ -165,7 +186,8 @@ def expected(release: Release) -> tuple[ExpectedFile, ...]:
         return ()
     docs = ["docs"] if release.amended.facts.docs else []
     made = {"source", *release.platforms, *docs}
-    return tuple(row.of(release) for row in _rows(release) if row.build in made)
+    files = (file for row in _rows(release) if row.build in made for file in row.of(release))
+    return tuple(file for file in files if _has_sboms(release) or not file.name.endswith(SBOM))
 
 
 def expected_of(release: Release, build: str) -> tuple[ExpectedFile, ...]:
@@ -208,9 +230,11 @@ def signatures(release: Release) -> tuple[tuple[str, str], ...]:
 
 def absent(release: Release) -> dict[str, str]:
     """Return what a reader may look for and will not find, with the reason."""
-    found = {"sbom": f"SBOMs come with 3.{FIRST_WITH_SBOM} and later"}
-    if release.version.minor >= FIRST_WITH_SBOM:
-        found["sbom"] = "SBOMs are not made by this version of relkit"
+    found = {}
+    if not _has_sboms(release):
+        found["sbom"] = f"SBOMs come with 3.{FIRST_WITH_SBOM} and later"
+    elif release.platforms:
+        found["sbom"] = "only source archives, Windows installers and embeddable packages have one"
     if not release.uses_gpg:
         found["gpg"] = "no GPG signatures from 3.14 on (PEP 761)"
     if release.facts.publishes and not release.facts.installers:
@@ -221,13 +245,17 @@ def absent(release: Release) -> dict[str, str]:
 def unwanted(release: Release) -> tuple[tuple[str, str], ...]:
     """Return folder and name of what must not be public: it would be taken for this release's.
 
-    Signatures by a scheme that is not used any more, installers of a source-only release, docs of
-    a release that has none.
+    Signatures by a scheme that is not used any more, SBOMs where none is made, installers of a
+    source-only release, docs of a release that has none.
     """
     wanted = folders(release)
-    every = [row.of(release) for row in _rows(release)]
+    every = [file for row in _rows(release) for file in row.of(release)]
     names = {(file.folder, f"{file.name}{end}") for file in every for end in _ends(file)}
     return tuple(sorted((folder, name) for folder, name in names if name not in wanted))
+
+
+def _has_sboms(release: Release) -> bool:
+    return release.version.minor >= FIRST_WITH_SBOM
 
 
 def _ends(file: ExpectedFile) -> tuple[str, ...]:

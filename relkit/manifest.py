@@ -10,6 +10,7 @@ import re
 from datetime import datetime
 
 from relkit.expected import (
+    SBOM,
     ExpectedFile,
     absent,
     builds,
@@ -105,6 +106,7 @@ def _site_file(
 ) -> SiteFile:
     url = f"{SITE}{wanted.folder}/{subject.name}"
     made = {companion.scheme for companion in manifest.companions_of(subject)}
+    described = any(one.name == f"{subject.name}{SBOM}" for one in manifest.subjects)
     words = re.sub(r"[^A-Za-z0-9]+", "-", wanted.title).strip("-")
     return SiteFile(
         name=wanted.title,
@@ -119,4 +121,5 @@ def _site_file(
         filesize=subject.size,
         gpg_signature_file=f"{url}.asc" if "gpg" in made else "",
         sigstore_bundle_file=f"{url}.sigstore" if "sigstore" in made else "",
+        sbom_spdx2_file=f"{url}{SBOM}" if described else "",
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pydantic import Field
+
 from relkit.errors import GateError
 from relkit.records import Decided
 from relkit.values import Person, Value, digest_of
@@ -17,7 +19,8 @@ class Policy(Value):
     `gates` maps a gate to the roles of which one person each must approve; `waivers` are the
     roles that may waive a check; `present` are the roles that sit at the notebook: all others
     decide by answers of their own (T62). Several people may have one role.
-    GPG fingerprints are full and primary.
+    GPG fingerprints are full and primary. `builders` are the URIs of who makes each build, as its
+    provenance must name them.
     """
 
     people: tuple[Person, ...]
@@ -27,6 +30,7 @@ class Policy(Value):
     sigstore_identity: str
     sigstore_issuer: str
     gpg_fingerprint: str
+    builders: dict[str, str] = Field(default_factory=dict)
 
     @property
     def digest(self) -> str:

@@ -219,6 +219,13 @@ class Builders(Protocol):
     def result(self, *, name: str, nonce: str) -> BuildResult | None:
         """Return what a finished build left; None before that. Digests are computed anew."""
 
+    def read(self, *, name: str, nonce: str, file: Artifact) -> str | None:
+        """Return a text that a finished build delivers, at most 16 MB; None before that.
+
+        It is hashed here, whatever the build says of it: other bytes are refused
+        (``DIGEST_CHANGED``), and so is what is no text (``NOT_TEXT``).
+        """
+
     def cancel(self, *, name: str, nonce: str) -> None:
         """End a build, if it runs, with its tools, and put it aside: it was never started.
 

@@ -179,10 +179,15 @@ class BuildState(Value):
 
 
 class BuildResult(Value):
-    """What a finished build left: its files, and facts it states about itself."""
+    """What a finished build left: its files, and facts it states about itself.
+
+    `provenance` is the text of its statement (`relkit.building.provenance`); a build that delivers
+    no files, or does not say how it made them, has none.
+    """
 
     files: tuple[Artifact, ...]
     facts: dict[str, str | int | float | tuple[str, ...]] = {}
+    provenance: str = ""
 
 
 class Companion(Value):

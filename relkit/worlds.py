@@ -43,7 +43,8 @@ class WorldFile(Value):
     """A world as its file describes it.
 
     `state` is a folder beside the records. `gates` maps each gate to the roles that must
-    approve; `tests` is the selection run from the unpacked tarball.
+    approve; `tests` is the selection run from the unpacked tarball. `package_index` is where the
+    SBOM's look-ups go (PEP 691); empty: nobody is asked, and the SBOM says what it lacks.
     """
 
     name: Word
@@ -54,6 +55,7 @@ class WorldFile(Value):
     people: dict[Word, Role]
     gates: dict[Word, Annotated[tuple[Word, ...], Field(min_length=1)]]
     waivers: tuple[Word, ...]
+    package_index: Annotated[str, Field(pattern=r"^(https?://[^\s?#]{1,200}/)?$")] = ""
     manager_email: Annotated[str, Field(pattern=r"^[^@\s]{1,60}@[^@\s]{1,60}$")]
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from relkit.expected import STORE_PRODUCTS, unwanted
+from relkit.expected import FIRST_WITH_SBOM, SBOM, STORE_PRODUCTS, unwanted
 from relkit.kinds import EVERY, Kind, where
 from relkit.plan import PlanData
 from relkit.ports import World
@@ -206,6 +207,42 @@ def stated(build: str, **facts: str) -> Bad:
     return bad
 
 
+def said_of(build: str, change: Callable[[BuildResult], str]) -> Bad:
+    """Give what a build left with another statement of its provenance."""
+
+    def bad(found: BuildResult | None, given: Mapping[str, Any]) -> BuildResult | None:
+        if found is None or given["name"] != build:
+            return found
+        return found.model_copy(update={"provenance": change(found)})
+
+    return bad
+
+
+def of_other_files(found: BuildResult) -> str:
+    """Return the statement as if a file had other bytes."""
+    return found.provenance.replace(found.files[0].sha256, STRAY.sha256)
+
+
+def of_other_commit(found: BuildResult) -> str:
+    """Return the statement as if it were about another commit."""
+    return found.provenance.replace(str(found.facts["commit"]), OTHER)
+
+
+def of_another_file(found: str | None, _given: Mapping[str, Any]) -> str | None:
+    """Give an SBOM that has other digests wherever there are some."""
+    return found and re.sub(r"\b[0-9a-f]{64}\b", "1" * 64, found)
+
+
+def without_sboms(files: tuple[Artifact, ...]) -> tuple[Artifact, ...]:
+    """Leave the SBOMs out."""
+    return tuple(file for file in files if not file.name.endswith(SBOM))
+
+
+def has_sboms(release: Release) -> bool:
+    """Tell whether a release has SBOMs."""
+    return release.version.minor >= FIRST_WITH_SBOM
+
+
 def state(build: str, status: str) -> Bad:
     """Give another state of a build."""
     return lambda found, given: (
@@ -267,6 +304,12 @@ OTHER = "1" * 40
 STRAY = Artifact(name="stray.exe", size=1, sha256="1" * 64)
 ALIEN = Artifact(name="python-3.9.1.exe", size=1, sha256="1" * 64)
 COLLECTED = ("source", "windows", "macos", "docs")
+STATED_OTHERWISE: Mapping[str, Callable[[BuildResult], str]] = {
+    "PROVENANCE_MISSING": lambda _: "",
+    "PROVENANCE_SUBJECT": of_other_files,
+    "PROVENANCE_SOURCE": of_other_commit,
+    "STATEMENT_INVALID": lambda found: found.provenance[:-2],
+}
 FIRST_MAGIC = 14
 SHOWN_EARLY = EVERY - where(embargoed=True)
 WITH_DOCS = where(docs=True)
@@ -461,19 +504,52 @@ GUARDS = (
         for name in COLLECTED
         if name != "source"
     ),
+    *(
+        Guard(f"collect-{name}", code, "builders.result", said_of(name, change))
+        for name in COLLECTED
+        for code, change in STATED_OTHERWISE.items()
+    ),
+    *(
+        Guard("collect-source", code, "builders.result", said_of("rebuild", change))
+        for code, change in STATED_OTHERWISE.items()
+    ),
     Guard(
         "collect-source",
         "REBUILD_DIFFERS",
         "builders.result",
         delivered("rebuild", lambda files: (*files[:1], STRAY)),
     ),
+    *(
+        Guard(f"collect-{name}", code, call, bad, when=has_sboms)
+        for name in ("source", "windows")
+        for code, call, bad in (
+            ("SBOM_SUBJECT", "builders.read", of_another_file),
+            ("SBOM_INVALID", "builders.read", instead("{}")),
+            ("FILE_MISSING", "builders.result", delivered(name, without_sboms)),
+        )
+    ),
     Guard("collect-docs", "DOCS_UNRELEASED", "builders.result", stated("docs", unreleased="1")),
     Guard("collect-docs", "CANNOT_CHECK", "builders.result", stated("docs", unreleased="")),
     Guard("compare-source", "TREE_MISMATCH", "builders.result", stated("compare", unexplained="1")),
     Guard("compare-source", "TREE_MISMATCH", "builders.result", stated("compare", compared="0")),
+    Guard(
+        "compare-source",
+        "ARCHIVES_DIFFER",
+        "builders.result",
+        stated("compare", payload_sha256="1" * 64),
+    ),
+    Guard(
+        "compare-source",
+        "SBOM_FILES",
+        "builders.result",
+        stated("compare", sboms="1 equal"),
+        when=has_sboms,
+    ),
     Guard("test-source", "VERSION_STAMP", "builders.result", stated("test", version="3.9.0")),
     Guard("test-source", "TESTS_FAILED", "builders.result", stated("test", tests_failed="1")),
     Guard("test-source", "TESTS_FAILED", "builders.result", stated("test", tests_run="0")),
+    Guard("test-source", "TESTS_FAILED", "builders.result", stated("test", tests_expected="9999")),
+    Guard("test-source", "TESTS_FAILED", "builders.result", stated("test", tests_expected="")),
     Guard("try-source", "TRY_FAILED", "builders.result", stated("test", extension="")),
     Guard("confirm-notarisation", "NOT_NOTARISED", "people.testimony", said(OTHER)),
     Guard("freeze-subjects", "DIGEST_CHANGED", "artifacts.artifact", nothing),
@@ -489,6 +565,7 @@ GUARDS = (
     Guard("collect-late", "FILE_MISSING", "builders.result", changed(files=())),
     Guard("collect-late", "UNLISTED_FILE", "builders.result", changed(files=(STRAY,))),
     Guard("collect-late", "OTHER_VERSION", "builders.result", changed(files=(ALIEN,))),
+    Guard("collect-late", "PROVENANCE_MISSING", "builders.result", changed(provenance="")),
     Guard("collect-late", "SUBJECT_MISMATCH", "builders.result", changed(facts={"commit": OTHER})),
     Guard("confirm-late-notarisation", "NOT_NOTARISED", "people.testimony", said(OTHER)),
     Guard("freeze-amendment", "DIGEST_CHANGED", "artifacts.artifact", nothing),

@@ -349,11 +349,15 @@ def refs(repository: Path) -> dict[str, str]:
 
 
 def unsigned(folder: Path) -> dict[str, str]:
-    """Return each file with mode and digest; of what holds signatures, only that it is there."""
+    """Return each file with mode and digest; of what no two worlds have alike, that it is there.
+
+    These are signatures, what lists their digests, and what names the run's nonce.
+    """
     found = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        signed = path.suffix in {".sigstore", ".asc"} or path.name.endswith("s.json")
-        digest = "" if signed or path.name == "manifest.json" else sha256(path)
+        own = path.suffix in {".sigstore", ".asc"} or path.name.startswith("provenance-")
+        own = own or path.name in {"manifest.json", "subjects.json", "SHA256SUMS"}
+        digest = "" if own else sha256(path)
         found[str(path.relative_to(folder))] = f"{path.stat().st_mode:o} {digest}"
     return found
 

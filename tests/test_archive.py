@@ -12,15 +12,16 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sources import OLD_BLURB
 
 import relkit.building.compress
+import relkit.building.lane
 from relkit.building.archive import (
     DEVICES,
     Form,
@@ -31,10 +32,8 @@ from relkit.building.archive import (
     tar_key,
     top_folder,
 )
-from relkit.building.compare import compare
-from relkit.building.compress import check_compressors, pack
-from relkit.building.objects import Objects
-from relkit.building.source import blurb_command, in_order, write_source
+from relkit.building.compress import check_compressors, control_text, pack
+from relkit.building.source import in_order
 from relkit.errors import CheckError, WorldError
 from relkit.release import Version
 
@@ -159,14 +158,14 @@ def test_both_files_unpack_to_the_tar_and_are_hashed_as_written(tmp_path: Path) 
 def test_a_full_disk_is_an_error_and_no_hang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
-    real = relkit.building.compress._Output.write
+    real = relkit.building.lane._Output.write
 
-    def write(output: relkit.building.compress._Output, data: bytes) -> None:
+    def write(output: relkit.building.lane._Output, data: bytes) -> None:
         if output._path.name.endswith(full) and data:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(output, data)
 
-    monkeypatch.setattr(relkit.building.compress._Output, "write", write)
+    monkeypatch.setattr(relkit.building.lane._Output, "write", write)
     pieces = [os.urandom(1 << 16)] * 60
     with pytest.raises(OSError, match="No space left"):
         pack(pieces, tgz=tmp_path / "a.tgz", xz=tmp_path / "a.tar.xz")
@@ -185,6 +184,58 @@ def test_a_gzip_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(relkit.building.compress, "GZIP", ("false",))
     with pytest.raises(WorldError) as refusal:
         pack([b"x" * 3_000_000] * 3, tgz=tmp_path / "a.tgz", xz=tmp_path / "a.tar.xz")
+    assert refusal.value.code == "GZIP_FAILED"
+
+
+@pytest.mark.parametrize(
+    "command", ["true", "head -c 100", "false", "cat /not-there", "kill -9 $$"]
+)
+def test_a_compressor_that_ends_early_is_an_error_and_no_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(relkit.building.compress, "XZ", ("sh", "-c", command))
+    with pytest.raises(WorldError) as refusal:
+        pack([b"x" * 3_000_000] * 300, tgz=tmp_path / "a.tgz", xz=tmp_path / "a.tar.xz")
+    assert refusal.value.code == "XZ_FAILED"
+
+
+def test_what_breaks_off_ends_both_compressors_at_once(tmp_path: Path) -> None:
+    def interrupted() -> Iterator[bytes]:
+        yield from (os.urandom(1 << 20) for _ in range(60))
+        raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        pack(interrupted(), tgz=tmp_path / "a.tgz", xz=tmp_path / "a.tar.xz")
+    assert time.monotonic() - start < 15  # xz alone would take half a minute and more
+
+
+def test_the_bytes_do_not_depend_on_how_the_tar_is_cut(tmp_path: Path) -> None:
+    data = control_text() * 3
+    made = set()
+    for size in (4096, 65_537, len(data)):
+        pieces = [data[start : start + size] for start in range(0, len(data), size)]
+        tgz, xz, tar = pack(pieces, tgz=tmp_path / f"{size}.tgz", xz=tmp_path / f"{size}.tar.xz")
+        made.add((tgz.sha256, xz.sha256, tar.sha256))
+    assert len(made) == 1
+
+
+def test_options_in_the_environment_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"GZIP": "-1", "XZ_OPT": "-0", "XZ_DEFAULTS": "--threads=0"}.items():
+        monkeypatch.setenv(name, value)
+    check_compressors()
+    pack([control_text()], tgz=tmp_path / "a.tgz", xz=tmp_path / "a.tar.xz")
+    for tool, name in ("gzip", "a.tgz"), ("xz", "a.tar.xz"):
+        digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        assert digest == relkit.building.compress.CONTROLS[tool]
+
+
+def test_a_compressor_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relkit.building.compress, "GZIP", ("no-such-gzip",))
+    with pytest.raises(WorldError) as refusal:
+        check_compressors()
     assert refusal.value.code == "GZIP_FAILED"
 
 
@@ -219,31 +270,3 @@ def test_a_file_which_git_leaves_out_is_missed() -> None:
     with pytest.raises(WorldError) as refusal:
         list(in_order([Member("a", b"")], ["a", "b"], {}))
     assert refusal.value.code == "TREE_MISMATCH"
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    "RELKIT_CPYTHON" not in os.environ,
-    reason="RELKIT_CPYTHON names no CPython repository with its history",
-)
-def test_the_official_archives_of_3_13_0a5_come_out_and_are_explained(tmp_path: Path) -> None:
-    objects = Objects(Path(os.environ["RELKIT_CPYTHON"]), tmp_path)
-    commit = "076d169ebbe59f7035eaa28d33d517bcb375f342"
-    work = tmp_path / "work"
-    work.mkdir()
-    tgz, xz, tar = write_source(
-        objects,
-        commit,
-        form=Form("Python-3.13.0a5", objects.commit_time(commit), "1.34"),
-        blurb=blurb_command(OLD_BLURB),
-        work=work,
-        out=tmp_path,
-    )
-    assert (tgz.size, xz.size, tar.size) == (27_227_811, 20_734_172, 102_737_920)
-    assert tgz.sha256 == "672dc36e775e0775a15042ce7f9959986745fa44be7519b8847b26da0022e3fa"
-    assert xz.sha256 == "1e89b5355183e7c898a5a01b2f601728fe49fdb89d9c9781f13360847aaefa62"
-    archives = (tmp_path / tgz.name, tmp_path / xz.name)
-    news = (work / "Misc" / "NEWS").read_bytes()
-    report = compare(objects, commit, archives=archives, top="Python-3.13.0a5", news=news)
-    report.verify()
-    assert (report.files, report.by_eol, report.removed) == (4557, 157, 150)

@@ -6,12 +6,17 @@ How they behave in a whole rehearsal is in test_steps.py and test_rehearsal.py.
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from relkit import values
+from relkit.building.provenance import LOCAL_BUILDER, provenance
+from relkit.building.sums import SUMS
+from relkit.expected import SBOM
 from relkit.kinds import RELEASES, Kind
 from relkit.manifest import Manifest, expected, expected_of
 from relkit.plan import Action, Check, Evidence, Result, Wait
@@ -28,7 +33,7 @@ from relkit.steps.collect import (
     start_builds,
     tell_experts,
 )
-from relkit.steps.delivery import other_versions
+from relkit.steps.delivery import delivering, other_versions
 from relkit.steps.experts import (
     approve_docs,
     approve_macos,
@@ -52,10 +57,27 @@ ALPHA = Release.parse("3.15.0a1", "", "2026-01-05")
 FINAL = Release.parse("3.15.0", "", "2026-10-01")
 BUGFIX = Release.parse("3.13.11", "", "2025-12-05")
 SECURITY = Release.parse("3.12.13", "", "2026-03-03")
+OLDER = Release.parse("3.11.15", "", "2026-03-03")
 EVERY_RELEASE = [ALPHA, FINAL, BUGFIX, SECURITY]
+PAYLOAD = "a" * 64
 FACTS: dict[str, dict[str, Any]] = {
-    "compare": {"unexplained": 0, "compared": 5000},
-    "test": {"tests_run": 9, "tests_failed": 0, "venv": "made", "pip": "pip 26", "extension": "42"},
+    "source": {"payload_sha256": PAYLOAD},
+    "compare": {
+        "unexplained": 0,
+        "compared": 5000,
+        "by_eol": 150,
+        "left_out": ("130 Misc/NEWS.d", "5 .github"),
+        "payload_sha256": PAYLOAD,
+        "sboms": "2 equal",
+    },
+    "test": {
+        "tests_expected": 9,
+        "tests_run": 9,
+        "tests_failed": 0,
+        "venv": "made",
+        "pip": "pip 26",
+        "extension": "42",
+    },
     "docs": {
         "unreleased": 0,
         "warnings": 0,
@@ -74,6 +96,43 @@ def artifact(name: str) -> Artifact:
     return Artifact(name=name, size=9, sha256=hashlib.sha256(name.encode()).hexdigest())
 
 
+def version_in(name: str) -> str:
+    """Return the version that a file's name states."""
+    found = re.search(r"3\.[0-9]+\.[0-9]+(?:(?:a|b|rc)[0-9]+)?", name)
+    return found[0] if found else ""
+
+
+def sbom_of(name: str, sha256: str = "") -> str:
+    """Return a small SBOM of a file."""
+    package = {
+        "SPDXID": "SPDXRef-PACKAGE-cpython",
+        "name": "CPython",
+        "versionInfo": version_in(name),
+        "packageFileName": name,
+        "downloadLocation": f"https://www.python.org/ftp/python/{name}",
+        "filesAnalyzed": False,
+        "checksums": [{"algorithm": "SHA256", "checksumValue": sha256 or artifact(name).sha256}],
+    }
+    document = {
+        "SPDXID": "SPDXRef-DOCUMENT",
+        "spdxVersion": "SPDX-2.3",
+        "dataLicense": "CC0-1.0",
+        "name": name,
+        "documentNamespace": f"https://www.python.org/ftp/python/{name}{SBOM}",
+        "creationInfo": {"created": "2026-01-05T12:00:00Z", "creators": ["Tool: relkit"]},
+        "packages": [package],
+        "files": [],
+        "relationships": [
+            {
+                "spdxElementId": "SPDXRef-DOCUMENT",
+                "relatedSpdxElement": "SPDXRef-PACKAGE-cpython",
+                "relationshipType": "DESCRIBES",
+            }
+        ],
+    }
+    return json.dumps(document)
+
+
 class Builders:
     """Builds that have all ended well, but for what a test says of them."""
 
@@ -82,6 +141,7 @@ class Builders:
         self.states: dict[str, BuildState] = {}
         self.facts: dict[str, dict[str, Any]] = {}
         self.files: dict[str, tuple[Artifact, ...]] = {}
+        self.texts: dict[str, str] = {}
 
     def state(self, *, name: str, nonce: str) -> BuildState:
         assert nonce == "run"
@@ -90,12 +150,19 @@ class Builders:
     def result(self, *, name: str, nonce: str) -> BuildResult | None:
         assert nonce == "run"
         told = "source" if name == "rebuild" else name
-        files = tuple(artifact(one.name) for one in expected_of(self.release, told))
+        expected_files = tuple(artifact(one.name) for one in expected_of(self.release, told))
+        files = self.files.get(name, expected_files)
         stamp = {"commit": COMMIT, "version": str(self.release.version)}
+        facts = stamp | FACTS.get(name, {}) | self.facts.get(name, {})
+        build = delivering(self.release, cast("World", SimpleNamespace(nonce=nonce)), COMMIT, told)
+        made = build.model_copy(update={"name": name})
         return BuildResult(
-            files=self.files.get(name, files),
-            facts=stamp | FACTS.get(name, {}) | self.facts.get(name, {}),
+            files=files, facts=facts, provenance=provenance(made, files, facts) if files else ""
         )
+
+    def read(self, *, name: str, nonce: str, file: Artifact) -> str | None:
+        assert (nonce, name in {"source", "windows"}) == ("run", True)
+        return self.texts.get(file.name, sbom_of(file.name.removesuffix(SBOM)))
 
     def started(self, *, name: str, nonce: str) -> bool:
         return self.state(name=name, nonce=nonce).status != "absent"
@@ -182,7 +249,8 @@ class Stand:
             "signers": self.signers,
             "people": self.people,
         }
-        policy = SimpleNamespace(digest="d" * 64)
+        names = {"rebuild", *(one.build for one in expected(self.release))}
+        policy = SimpleNamespace(digest="d" * 64, builders=dict.fromkeys(names, LOCAL_BUILDER))
         return cast(
             "World", SimpleNamespace(**ports, nonce="run", tests=("test_int",), policy=policy)
         )
@@ -348,6 +416,9 @@ def test_no_file_is_named_after_another_version_i44() -> None:
         ({"unreleased": 2, "unreleased_in": ("a.html", "b.txt")}, ["DOCS_UNRELEASED"]),
         ({"unreleased": ""}, ["DOCS_UNRELEASED"]),
         ({"epubcheck": "it ended with status 1"}, ["EPUB_INVALID"]),
+        ({"epubcheck": "1 fatal error, 2 errors", "epubcheck_fatal": 1}, ["EPUB_INVALID"]),
+        ({"epubcheck": "no verdict: it ended with status 0"}, ["EPUB_INVALID"]),
+        ({"epubcheck": "2 errors", "epubcheck_fatal": 0}, []),
         ({"epubcheck": "no errors"}, []),
     ],
 )
@@ -361,11 +432,25 @@ def test_what_the_build_of_the_docs_says_is_looked_at_i49(
 
 def test_warnings_of_sphinx_are_shown_and_stop_nothing() -> None:
     stand = Stand(FINAL)
-    stand.builders.facts["docs"] = {"warnings": 1, "warnings_first": ("a.rst: WARNING: twice",)}
+    stand.builders.facts["docs"] = {
+        "warnings": 1,
+        "warnings_first": ("a.rst: WARNING: twice",),
+        "epubcheck": "no errors",
+    }
+    items = stand.plan(collect_docs)
+    assert failing(items) == []
+    [shown] = [one for one in items if isinstance(one, Check) and one.name.startswith("Sphinx")]
+    assert (shown.ok, shown.warns, shown.found) == (False, True, "a.rst: WARNING: twice")
+
+
+@pytest.mark.parametrize("said", ["not run: it is not installed", "2 errors"])
+def test_a_book_that_nobody_checked_or_that_has_errors_is_a_warning(said: str) -> None:
+    stand = Stand(FINAL)
+    stand.builders.facts["docs"] = {"epubcheck": said, "epubcheck_fatal": 0}
     items = stand.plan(collect_docs)
     assert failing(items) == []
     [shown] = [one.found for one in items if isinstance(one, Check) and one.warns and not one.ok]
-    assert shown == "a.rst: WARNING: twice"
+    assert shown == f"{said}."
 
 
 def test_a_build_of_the_docs_that_counted_nothing_is_no_answer() -> None:
@@ -387,6 +472,41 @@ def test_a_build_that_is_not_there_is_waited_for_and_started(status: Any) -> Non
     assert macos["the build macos"].waivable
 
 
+EXE = "python-3.15.0-amd64.exe"
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [(collect_source, "Python-3.15.0.tar.xz"), (collect_windows, EXE)],
+    ids=["source", "windows"],
+)
+@pytest.mark.parametrize("text", [sbom_of("Python-3.15.0.tgz"), "{}", "", sbom_of(EXE, "f" * 64)])
+def test_an_sbom_of_something_else_is_not_collected(step: Step[Any], name: str, text: str) -> None:
+    """T24: it is read here, and compared with the digest that was computed here."""
+    stand = Stand(FINAL)
+    assert failing(stand.plan(step)) == []
+    stand.builders.texts[f"{name}{SBOM}"] = text
+    [code] = failing(stand.plan(step))
+    assert code.startswith("SBOM_")
+
+
+def test_an_sbom_that_is_missing_is_a_missing_file() -> None:
+    stand = Stand(FINAL)
+    files = (artifact(one.name) for one in expected_of(FINAL, "windows"))
+    stand.builders.files["windows"] = tuple(one for one in files if one.name != f"{EXE}{SBOM}")
+    assert failing(stand.plan(collect_windows)) == ["FILE_MISSING"]
+
+
+def test_what_an_sbom_lacks_is_a_warning_that_names_it() -> None:
+    stand = Stand(FINAL)
+    lacks = ("pip 26.0: no download location", "idna 3.10: no download location")
+    stand.builders.facts["source"] = {"sbom_lacks": lacks}
+    items = stand.plan(collect_source)
+    assert failing(items) == []
+    [shown] = [one.found for one in items if isinstance(one, Check) and one.warns and not one.ok]
+    assert shown == "; ".join(lacks)
+
+
 # --- judging -----------------------------------------------------------------------------------
 
 
@@ -396,6 +516,11 @@ def test_a_build_that_is_not_there_is_waited_for_and_started(status: Any) -> Non
         ({"tests_failed": 2, "failures": ("test_a", "test_b")}, "9 run, 2 failed test_a test_b"),
         ({"tests_run": 0, "tests_failed": 1}, "0 run, 1 failed"),
         ({"tests_run": 0}, "0 run, 0 failed"),
+        ({"tests_expected": 10}, "9 run, 0 failed; 0 skipped, 10 expected"),
+        (
+            {"tests_run": 8, "tests_expected": 10, "tests_skipped": 1, "files_skipped": ("a", "b")},
+            "8 run, 0 failed; 1 skipped, 10 expected; nothing ran of a b",
+        ),
     ],
 )
 def test_tests_that_fail_stop_the_release_with_their_counts(
@@ -405,14 +530,50 @@ def test_tests_that_fail_stop_the_release_with_their_counts(
     stand.builders.facts["test"] = facts
     items = stand.plan(test_source)
     assert failing(items) == ["TESTS_FAILED"]
-    assert found in [one.found for one in items if isinstance(one, Check)]
+    [said] = [one.found for one in items if isinstance(one, Check) and one.code == "TESTS_FAILED"]
+    assert f"{said}; ".startswith(f"{found}; ")
 
 
-def test_an_archive_that_differs_from_the_tag_stops_the_release() -> None:
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"unexplained": 1}, "TREE_MISMATCH"),
+        ({"compared": 0}, "TREE_MISMATCH"),
+        ({"payload_sha256": "b" * 64}, "ARCHIVES_DIFFER"),
+        ({"payload_sha256": ""}, "ARCHIVES_DIFFER"),
+        ({"sboms": "1 equal"}, "SBOM_FILES"),
+        ({"sboms": ""}, "SBOM_FILES"),
+    ],
+)
+def test_archives_that_differ_from_the_tag_each_other_or_their_sboms_stop_the_release(
+    facts: dict[str, Any], code: str
+) -> None:
     stand = Stand(ALPHA).complete(collect_source)
     assert failing(stand.plan(compare_source)) == []
-    stand.builders.facts["compare"] = {"unexplained": 1}
-    assert failing(stand.plan(compare_source)) == ["TREE_MISMATCH"]
+    stand.builders.facts["compare"] = facts
+    assert failing(stand.plan(compare_source)) == [code]
+
+
+def test_before_3_12_no_sbom_is_asked_for() -> None:
+    stand = Stand(OLDER).complete(collect_source)
+    stand.builders.facts["compare"] = {"sboms": "0 equal"}
+    for step in (collect_source, compare_source):
+        items = stand.plan(step)
+        assert failing(items) == []
+        assert not [one.name for one in items if isinstance(one, Check) and "SBOM" in one.name]
+
+
+def test_the_levels_of_equality_are_shown_apart_with_what_is_allowed_and_why() -> None:
+    items = Stand(ALPHA).complete(collect_source).plan(compare_source)
+    [shown] = [one.text for one in items if isinstance(one, Evidence)]
+    lines = [line.split()[0] for line in shown.splitlines() if line[0] != " "]
+    assert lines == ["content", "payload", "bitwise"]
+    assert "150 have the line ends" in shown
+    assert "130 of the commit left out, Misc/NEWS.d: what Misc/NEWS is made of\n" in shown
+    assert artifact("Python-3.15.0a1.tgz").sha256 in shown
+    assert "no second party" in shown
+    names = [one.name.partition(":")[0] for one in items if isinstance(one, Check)]
+    assert {"content", "payload"} < {*names}
 
 
 # --- experts -----------------------------------------------------------------------------------
@@ -534,6 +695,8 @@ def test_a_healthy_set_is_frozen_signed_and_closed(release: Release) -> None:
     items = stand.plan(close_manifest)
     assert failing(items) == []
     closed: Manifest = result(items)
+    sums = {one.do.keywords["name"]: one.do.keywords["text"] for one in actions(items)}[SUMS]
+    assert len(sums.splitlines()) == len(closed.files)
     assert len(closed.companions) == len(signed)
     assert len(closed.subjects) == len(expected(release))
 

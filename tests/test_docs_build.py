@@ -5,30 +5,33 @@ The tree is a small one whose Makefile makes pages with the shell: what is tried
 
 from __future__ import annotations
 
+import hashlib
+import os
+import random
 import shutil
+import signal
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from sources import BLURB, commit, git
 
 from relkit.adapters.processes import Places, ProcessBuilders
-from relkit.building.archive import Form
-from relkit.building.docs import _check_out
+from relkit.building.docs import _check_out, _require_tools
 from relkit.building.docs_archives import (
     FORMS,
-    _version_pattern,
-    check_epub,
-    examined,
-    pack,
-    repack_epub,
 )
-from relkit.building.docs_environment import COMPLETE, docs_environment, installed
+from relkit.building.docs_environment import (
+    COMPLETE,
+)
 from relkit.building.objects import Objects
-from relkit.errors import CheckError, WorldError
+from relkit.errors import WorldError
 from relkit.manifest import expected_of
 from relkit.rehearsal.tree import make_repository
 from relkit.release import Release, Version
@@ -58,7 +61,7 @@ epub:
 \tprintf application/epub+zip > build/epub/mimetype
 \techo '<rootfile full-path="content.opf"/>' > build/epub/META-INF/container.xml
 \techo "<package><manifest/></package>" > build/epub/content.opf
-\techo "Python $(RELEASE)" > build/epub/page.xhtml
+\techo "Python $(RELEASE)" > build/epub/index.xhtml
 \tcd build/epub && zip -q -X -0 Python.epub mimetype
 \tcd build/epub && zip -q -X -r Python.epub . -x mimetype Python.epub
 """
@@ -87,16 +90,19 @@ class Docs:
 
     def __init__(self, folder: Path, files: Mapping[str, str]) -> None:
         self.folder = folder
+        self.version = VERSION
         repository = folder / "tree.git"
         data = {name: text.encode() for name, text in files.items()}
         self.commit = commit(repository, data, modes={})
-        self.places = Places(repository, folder / "artifacts", BLURB, folder / "site.url")
+        self.places = Places(
+            repository, folder / "artifacts", BLURB, folder / "site.url", folder / "packages"
+        )
         self.builders = ProcessBuilders(folder / "builds", self.places)
 
-    def ended(self, nonce: str = "n1") -> BuildState:
-        build = Build(name="docs", nonce=nonce, version=str(VERSION), commit=self.commit)
+    def ended(self, nonce: str = "n1", within: float = PATIENCE_SECONDS) -> BuildState:
+        build = Build(name="docs", nonce=nonce, version=str(self.version), commit=self.commit)
         self.builders.start(build=build)
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + within
         while self.builders.state(name="docs", nonce=nonce).status == "running":
             assert time.monotonic() < deadline, "waited too long"
             time.sleep(0.02)
@@ -114,6 +120,17 @@ class Docs:
 
 
 Make = Callable[[str], Docs]
+
+
+@pytest.fixture(autouse=True)
+def no_epubcheck(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put an epubcheck first on the path that cannot be started: a true one takes long."""
+    tool = tmp_path / "tools" / "epubcheck"
+    tool.parent.mkdir()
+    tool.write_text("#!/no/such/shell\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    return tool
 
 
 @pytest.fixture
@@ -137,8 +154,7 @@ def test_a_tree_gives_exactly_the_expected_archives(docs: Make, *, newer: bool) 
     prefix = "dist-" if newer else ""
     assert facts["targets"] == tuple(f"{prefix}{form}" for form in (*FORMS, "epub"))
     assert str(facts["make"]).startswith("GNU Make")
-    if shutil.which("epubcheck") is None:
-        assert str(facts["epubcheck"]).startswith("not run")
+    assert str(facts["epubcheck"]).startswith("not run: ")
     assert {"seconds_html", "seconds_pack_html", "seconds_epub"} <= facts.keys()
     assert not any(str(place.folder) in str(fact) for fact in facts.values())
 
@@ -185,6 +201,14 @@ def test_what_sphinx_warns_of_is_counted_and_does_not_end_the_build(docs: Make) 
     assert (facts["warnings"], facts["warnings_first"]) == (3, ("a.rst:1: WARNING: twice",) * 3)
 
 
+def test_a_book_with_errors_is_delivered_and_they_are_facts(docs: Make, no_epubcheck: Path) -> None:
+    report = '{"messages": [], "checker": {"nFatal": 1, "nError": 2, "nWarning": 0, '
+    report += '"checkerVersion": "5"}}'
+    no_epubcheck.write_text(f"#!/bin/sh\necho '{report}' > \"$6\"\nexit 1\n")
+    facts = docs(makefile()).made().facts
+    assert (facts["epubcheck"], facts["epubcheck_fatal"]) == ("1 fatal error, 2 errors", 1)
+
+
 BAD = {
     "another version in the pages": (makefile(version="3.15.0rc2"), "DOCS_VERSION"),
     "other names": (makefile(version="3.14.0", newer=True), "DOCS_MISSING"),
@@ -216,6 +240,11 @@ def test_docs_that_are_not_what_they_should_be_fail_the_build(docs: Make, name: 
     assert (state.status, state.detail.partition(":")[0]) == ("failed", code), state.detail
 
 
+def test_a_tool_that_is_missing_is_named() -> None:
+    with pytest.raises(WorldError, match="TOOL_MISSING: the docs need no-such-tool"):
+        _require_tools("make", "no-such-tool")
+
+
 def test_a_commit_without_docs_fails_the_build(tmp_path: Path) -> None:
     state = Docs(tmp_path, {"README.rst": "x\n"}).ended()
     assert state.detail.startswith("DOCS_TARGET")
@@ -227,7 +256,9 @@ def test_the_sample_tree_has_docs(tmp_path: Path) -> None:
     make_repository(repository, Version.parse("3.15.0rc2"))
     place = Docs(tmp_path, {"README.rst": "x\n"})
     place.commit = git(repository, "rev-parse", f"v{VERSION}^{{commit}}")
-    places = Places(repository, tmp_path / "artifacts", BLURB, tmp_path / "site.url")
+    places = Places(
+        repository, tmp_path / "artifacts", BLURB, tmp_path / "site.url", tmp_path / "packages"
+    )
     place.builders = ProcessBuilders(tmp_path / "builds", places)
     result = place.made()
     assert len(result.files) == len(expected_of(RELEASE, "docs"))
@@ -249,176 +280,150 @@ def test_a_commit_is_checked_out_with_modes_and_links(tmp_path: Path) -> None:
     assert (out / "a/link").readlink() == Path("run.sh")
 
 
-# --- archives ----------------------------------------------------------------------------------
-
-TOP = f"{STEM}-html"
-
-
-def content(folder: Path, **files: str) -> Path:
-    for name, text in files.items():
-        path = folder / name.replace("__", "/").replace("_", ".")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
+CPYTHON = os.environ.get("RELKIT_CPYTHON", "")
+ENVIRONMENTS = os.environ.get("RELKIT_DOCS_ENVIRONMENTS", "")
+ALPHA_5 = "076d169ebbe59f7035eaa28d33d517bcb375f342"
 
 
-@pytest.fixture
-def packed(tmp_path: Path) -> Path:
-    out = tmp_path / "out"
-    out.mkdir()
-    pages = content(tmp_path / "pages", index_html=f"Python {VERSION}", deep__b_html="b")
-    pack(pages, Form(TOP, EPOCH), out)
-    return out
-
-
-def test_what_was_packed_is_read_back(packed: Path) -> None:
-    found = examined(packed, TOP, "html", VERSION)
-    assert (found.files, found.size, found.unreleased) == (2, len(f"Python {VERSION}b"), ())
-
-
-@pytest.mark.parametrize("suffix", ["tar.bz2", "zip"])
-@pytest.mark.parametrize("keep", [0, 1, 60, -1, -20, -40])
-def test_an_archive_that_is_cut_is_no_archive(packed: Path, suffix: str, keep: int) -> None:
-    path = packed / f"{TOP}.{suffix}"
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckError, match="DOCS_ARCHIVE"):
-        examined(packed, TOP, "html", VERSION)
-
-
-def test_a_flipped_byte_in_a_page_is_seen(packed: Path) -> None:
-    path = packed / f"{TOP}.zip"
-    data = bytearray(path.read_bytes())
-    data[len(f"{TOP}/deep/b.html") + 30] ^= 0xFF
-    path.write_bytes(data)
-    with pytest.raises(CheckError, match="DOCS_ARCHIVE"):
-        examined(packed, TOP, "html", VERSION)
-
-
-def test_two_archives_with_different_pages_are_refused(packed: Path) -> None:
-    with zipfile.ZipFile(packed / f"{TOP}.zip", "a") as archive:
-        archive.writestr(f"{TOP}/more.html", "more")
-    with pytest.raises(CheckError, match="does not hold what"):
-        examined(packed, TOP, "html", VERSION)
-
-
-def test_an_empty_folder_is_no_documentation(tmp_path: Path) -> None:
-    (tmp_path / "pages").mkdir()
-    pack(tmp_path / "pages", Form(TOP, EPOCH), tmp_path)
-    with pytest.raises(CheckError, match="it is empty"):
-        examined(tmp_path, TOP, "html", VERSION)
-
-
-@pytest.mark.parametrize(
-    ("version", "text", "stated"),
-    [
-        ("3.15.0rc1", "Python 3.15.0rc1 docs", True),
-        ("3.15.0rc1", "Python 3.15.0 release candidate 1\n", True),
-        ("3.15.0rc1", "Python 3.15.0rc11", False),
-        ("3.15.0rc1", "Python 3.15.0", False),
-        ("3.15.0", "Python 3.15.0.", True),
-        ("3.15.0", "Python 3.15.0 final", True),
-        ("3.15.0", "Python 3.15.0rc1, 3.15.0 alpha 1, 13.15.0, 3.15.0.1", False),
-    ],
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not CPYTHON or not ENVIRONMENTS or not shutil.which("makeinfo"),
+    reason="needs RELKIT_CPYTHON, RELKIT_DOCS_ENVIRONMENTS (a folder to install into), makeinfo",
 )
-def test_the_version_is_known_from_longer_ones(version: str, text: str, *, stated: bool) -> None:
-    assert bool(_version_pattern(Version.parse(version)).search(text.encode())) is stated
+def test_the_docs_of_an_official_alpha(tmp_path: Path) -> None:
+    place = Docs(tmp_path, {"README.rst": "x\n"})
+    tools = Path(ENVIRONMENTS)
+    tools.mkdir(exist_ok=True)
+    blurb = tools / "blurb-1.1.0"
+    if not blurb.exists():
+        blurb.symlink_to(BLURB.with_name(blurb.name))
+    places = replace(place.places, repository=Path(CPYTHON), blurb=blurb)
+    place.builders = ProcessBuilders(tmp_path / "builds", places)
+    place.version, place.commit = Version.parse("3.13.0a5"), ALPHA_5
+    state = place.ended("a5", within=3600.0)
+    assert state.status == "done", place.builders.log(name="docs", nonce="a5")
+    result = place.builders.result(name="docs", nonce="a5")
+    assert result is not None
+    release = Release.parse("3.13.0a5", "", "2024-03-12")
+    assert {file.name for file in result.files} == {
+        file.name for file in expected_of(release, "docs")
+    }
+    assert result.facts["unreleased"] == 0
+    assert {form: result.facts[f"files_{form}"] for form in (*FORMS, "epub")} == {
+        "html": 1003,
+        "text": 465,
+        "texinfo": 11,
+        "epub": 519,
+    }
 
 
-# --- the book ----------------------------------------------------------------------------------
-
-BOOK = {
-    "mimetype": b"application/epub+zip",
-    "META-INF/container.xml": b'<rootfile media-type="x" full-path="a/b.opf"/>',
-    "a/b.opf": b"<package><manifest></manifest></package>",
-    "a/page.xhtml": f"Python {VERSION}".encode(),
-}
+# --- killed builds -----------------------------------------------------------------------------
 
 
-def book(path: Path, entries: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> Path:
-    with zipfile.ZipFile(path, "w", method) as archive:
-        for name, data in entries.items():
-            archive.writestr(name, data)
-    return path
+def killed(place: Docs, nonce: str, when: Callable[[], bool]) -> None:
+    """Start the build, and kill it as soon as `when` says so, or it has ended."""
+    build = Build(name="docs", nonce=nonce, version=str(VERSION), commit=place.commit)
+    place.builders.start(build=build)
+    while place.builders.state(name="docs", nonce=nonce).status == "running" and not when():
+        time.sleep(0.005)
+    attempts = sorted((place.folder / "builds" / nonce / "docs").glob("attempt-*"))
+    with suppress(ProcessLookupError, FileNotFoundError):
+        os.killpg(int((attempts[-1] / "pid").read_text()), signal.SIGKILL)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while place.builders.state(name="docs", nonce=nonce).status == "running":
+        assert time.monotonic() < deadline, "it was not killed"
+        time.sleep(0.005)
 
 
-def test_a_book_is_packed_anew_in_its_order(tmp_path: Path) -> None:
-    made = book(tmp_path / "made.epub", BOOK)
-    check_epub(made)
-    first, again = tmp_path / "1.epub", tmp_path / "2.epub"
-    for target in first, again:
-        repack_epub(made, target, EPOCH)
-        check_epub(target)
-    assert first.read_bytes() == again.read_bytes()
-    with zipfile.ZipFile(first) as archive:
-        assert archive.namelist() == list(BOOK)
-        assert {one.date_time for one in archive.infolist()} == {time.gmtime(EPOCH)[:6]}
-        assert archive.infolist()[0].extra == b""
+def after(instant: float) -> bool:
+    return time.monotonic() > instant
 
 
-BAD_BOOKS: dict[str, dict[str, bytes]] = {
-    "nothing": {},
-    "mimetype last": dict(reversed(BOOK.items())),
-    "another mimetype": BOOK | {"mimetype": b"application/zip"},
-    "no container": {name: data for name, data in BOOK.items() if "container" not in name},
-    "no package": {name: data for name, data in BOOK.items() if ".opf" not in name},
-    "an empty package": BOOK | {"a/b.opf": b""},
-}
+WAITS = "\ttest -e {go} || sleep 60\n"
 
 
-@pytest.mark.parametrize("name", BAD_BOOKS)
-def test_what_is_no_book_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(CheckError, match="EPUB_INVALID"):
-        check_epub(book(tmp_path / "bad.epub", BAD_BOOKS[name]))
+@pytest.mark.parametrize("target", ["text", "epub"])
+def test_half_of_the_docs_are_no_result_and_a_new_attempt_makes_them(
+    tmp_path: Path, target: str
+) -> None:
+    go = tmp_path / "go"
+    text = (
+        makefile(newer=True).replace(
+            "$(STEM)-$*.tar.bz2 python-$(RELEASE)-docs-$*\n",
+            "$(STEM)-$*.tar.bz2 python-$(RELEASE)-docs-$*\n" + WAITS.format(go=go),
+        )
+        if target == "text"
+        else makefile() + WAITS.format(go=go)
+    )
+    place = Docs(tmp_path, {"Doc/Makefile": text})
+    working = place.folder / "builds/n1/docs/attempt-1/work/tree/Doc"
+    sign = "dist/*-html.tar.bz2" if target == "text" else "build/epub/Python.epub"
+    killed(place, "n1", lambda: any(working.glob(sign)))
+    assert place.builders.state(name="docs", nonce="n1").status == "lost"
+    assert place.builders.result(name="docs", nonce="n1") is None
+    go.touch()
+    assert place.made().files == place.made("n2").files
 
 
-def test_a_compressed_mimetype_and_a_file_of_words_are_no_books(tmp_path: Path) -> None:
-    compressed = book(tmp_path / "bad.epub", BOOK, zipfile.ZIP_DEFLATED)
-    words = tmp_path / "words.epub"
-    words.write_text("a book")
-    for path in compressed, words:
-        with pytest.raises(CheckError, match="EPUB_INVALID"):
-            check_epub(path)
+@pytest.mark.slow
+def test_a_build_that_is_killed_at_any_instant_is_whole_or_no_result(docs: Make) -> None:
+    place, instants = docs(makefile(newer=True)), random.Random(4)  # noqa: S311 (no secret)
+    began = time.monotonic()
+    files = place.made("whole").files
+    takes = time.monotonic() - began
+    for number in range(25):
+        nonce = f"n{number}"
+        killed(place, nonce, partial(after, time.monotonic() + instants.uniform(0, takes)))
+        state = place.builders.state(name="docs", nonce=nonce)
+        result = place.builders.result(name="docs", nonce=nonce)
+        assert (state.status, result and result.files) in {("lost", None), ("done", files)}
+        assert place.made(nonce).files == files
 
 
 # --- the environment ---------------------------------------------------------------------------
 
 
-def test_a_tree_without_requirements_needs_no_environment(tmp_path: Path) -> None:
-    asked: list[str] = []
-    found = docs_environment(
-        tmp_path, kept=tmp_path / "kept", python="python", run=lambda name, _: asked.append(name)
+def wheel(folder: Path, name: str, text: str) -> None:
+    folder.mkdir(exist_ok=True)
+    about = f"{name}-1.0.dist-info"
+    entries = {
+        f"{name}.py": text,
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/RECORD": "",
+    }
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as archive:
+        for path, words in entries.items():
+            archive.writestr(path, words)
+
+
+@pytest.mark.slow
+def test_the_true_pip_takes_no_other_file_than_the_list_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels, pages = tmp_path / "wheels", makefile()
+    for name in "sphinx", "theme":
+        wheel(wheels, name, "")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    place = Docs(tmp_path, {"Doc/Makefile": pages, "Doc/requirements.txt": "sphinx\ntheme\n"})
+    tools = tmp_path / "installed"
+    tools.mkdir()
+    (tools / BLURB.name).symlink_to(BLURB)
+    place.builders = ProcessBuilders(
+        tmp_path / "builds", replace(place.places, blurb=tools / BLURB.name)
     )
-    assert (found.exists(), asked, installed(found)) == (False, [], {})
-
-
-def test_an_environment_is_made_once_for_the_same_requirements(tmp_path: Path) -> None:
-    asked: list[str] = []
-
-    def make(docs: Path) -> Path:
-        def run(name: str, command: Sequence[str]) -> None:
-            asked.append(name)
-            Path(command[-1]).mkdir() if "venv" in command else None
-
-        return docs_environment(docs, kept=tmp_path / "kept", python="python", run=run)
-
-    (tmp_path / "requirements.txt").write_text("sphinx~=7.2.0\n")
-    first = make(tmp_path)
-    assert asked == ["docs environment", "docs requirements", "docs packages"]
-    assert make(tmp_path) == first
-    assert len(asked) == 3
-    (first / COMPLETE).unlink()  # as if it was killed
-    assert make(tmp_path) == first
-    (tmp_path / "constraints.txt").write_text("sphinx<8\n")
-    assert make(tmp_path) != first
-    assert len(asked) == 9
-
-
-def test_an_environment_that_cannot_be_made_is_none(tmp_path: Path) -> None:
-    (tmp_path / "requirements.txt").write_text("sphinx\n")
-
-    def run(_name: str, _command: Sequence[str]) -> None:
-        raise WorldError("no network", code="BUILD_FAILED", remedy="Mend it.")
-
-    with pytest.raises(WorldError, match="no network"):
-        docs_environment(tmp_path, kept=tmp_path / "kept", python="python", run=run)
-    assert not list((tmp_path / "kept").rglob(COMPLETE))
+    first = place.made().facts
+    [locked] = (tools / "docs").glob("*.txt")
+    assert first["docs_lock"] == hashlib.sha256(locked.read_bytes()).hexdigest()
+    assert (first["sphinx"], first["docs_packages"]) == ("1.0", 2)
+    assert locked.read_text() in (place.out().parent / "log.txt").read_text()
+    [complete] = (tools / "docs").glob(f"*/{COMPLETE}")
+    shutil.rmtree(complete.parent)
+    assert place.made("n2").facts["docs_lock"] == first["docs_lock"]
+    shutil.rmtree(complete.parent)
+    wheel(wheels, "theme", "print('other')")
+    state = place.ended("n3")
+    assert (state.status, state.detail.partition(":")[0]) == ("failed", "DOCS_LOCK")
+    assert "DO NOT MATCH THE HASHES" in (place.out("n3").parent / "log.txt").read_text()

@@ -13,6 +13,7 @@ import pytest
 
 from relkit.expected import (
     FILES,
+    SBOM,
     SUFFIXES,
     absent,
     builds,
@@ -42,6 +43,7 @@ MANAGER_CAME_LATER = (
     "older folders afterwards, and belong to 3.13 releases since then"
 )
 NO_MOBILE_YET = "Android files began with the betas of 3.14; relkit makes them from its alphas on"
+SBOMS_CAME_LATER = "the first SBOMs of CPython are of February 2024, the first for Windows of June"
 DOCS_ELSEWHERE = "the list is of ftp/python/<version>; docs archives lie in ftp/python/doc"
 
 SOURCE = ("Python-{v}.tgz", "Python-{v}.tar.xz")
@@ -59,6 +61,10 @@ MANAGED = (
     "windows-{v}.json",
 )
 ANDROID = ("python-{v}-aarch64-linux-android.tar.gz", "python-{v}-x86_64-linux-android.tar.gz")
+SOURCE_SBOMS = tuple(f"{name}{SBOM}" for name in SOURCE)
+WINDOWS_SBOMS = tuple(f"{name}{SBOM}" for name in (*INSTALLERS, *EMBEDDED, *ARM))
+SBOMS = (*SOURCE_SBOMS, *WINDOWS_SBOMS)
+"""None of another file: not of the macOS installers, nor of the packages of the install manager."""
 DOCS = (
     *("python-{v}-docs-html.tar.bz2", "python-{v}-docs-html.zip"),
     *("python-{v}-docs-text.tar.bz2", "python-{v}-docs-text.zip"),
@@ -144,11 +150,27 @@ REAL = (
         more={DOCS_ELSEWHERE: DOCS},
     ),
     Real(
+        "3.12.1",
+        "2023-12-07",
+        Kind.BUGFIX,
+        SCRIPT,
+        (*SOURCE, *INSTALLERS, *EMBEDDED, *ARM, *MACOS),
+        more={DOCS_ELSEWHERE: DOCS, SBOMS_CAME_LATER: SBOMS},
+    ),
+    Real(
+        "3.12.3",
+        "2024-04-09",
+        Kind.BUGFIX,
+        SCRIPT,
+        (*SOURCE, *SOURCE_SBOMS, *INSTALLERS, *EMBEDDED, *ARM, *MACOS),
+        more={DOCS_ELSEWHERE: DOCS, SBOMS_CAME_LATER: WINDOWS_SBOMS},
+    ),
+    Real(
         "3.12.7",
         "2024-10-01",
         Kind.BUGFIX,
         SCRIPT,
-        (*SOURCE, *INSTALLERS, *EMBEDDED, *ARM, *MACOS),
+        (*SOURCE, *INSTALLERS, *EMBEDDED, *ARM, *MACOS, *SBOMS),
         more={DOCS_ELSEWHERE: DOCS},
     ),
     Real(
@@ -156,7 +178,7 @@ REAL = (
         "2024-10-07",
         Kind.FINAL,
         SCRIPT,
-        (*SOURCE, *INSTALLERS, *EMBEDDED, *ARM, *MACOS),
+        (*SOURCE, *INSTALLERS, *EMBEDDED, *ARM, *MACOS, *SBOMS),
         more={DOCS_ELSEWHERE: DOCS, MANAGER_CAME_LATER: (*MANAGED, *FREE_THREADED)},
     ),
     *(
@@ -172,7 +194,7 @@ REAL = (
         "2024-10-15",
         Kind.ALPHA,
         LISTING,
-        (*SOURCE, *INSTALLERS, *EMBEDDED, *ARM, *MACOS, *MANAGED),
+        (*SOURCE, *INSTALLERS, *EMBEDDED, *ARM, *MACOS, *MANAGED, *SBOMS),
         gpg=False,
         more={
             NO_MOBILE_YET: ANDROID,
@@ -186,7 +208,7 @@ REAL = (
         LISTING,
         (
             *(*SOURCE, *INSTALLERS, *EMBEDDED, *ARM, *MACOS, *MANAGED, *FREE_THREADED),
-            *(*ANDROID, "python-{v}-iOS-XCframework.tar.gz"),
+            *(*ANDROID, "python-{v}-iOS-XCframework.tar.gz", *SBOMS),
         ),
         gpg=False,
         less={
@@ -205,7 +227,7 @@ REAL = (
         more={
             "winget has only the installers": (
                 *(*SOURCE, *EMBEDDED, "python-{v}-embed-arm64.zip", *MACOS, *MANAGED),
-                *(*FREE_THREADED, *ANDROID, *DOCS),
+                *(*FREE_THREADED, *ANDROID, *DOCS, *SBOMS),
             )
         },
     ),
@@ -328,7 +350,8 @@ def test_every_file_is_named_once_and_delivered_by_one_build(kind: Kind) -> None
     release = release_of(kind)
     names = [one.name for one in expected(release)]
     assert len({name.lower() for name in names}) == len(names)
-    assert names[:2] == [f"Python-{release.version}.tgz", f"Python-{release.version}.tar.xz"]
+    archives = [name for name in names if not name.endswith(SBOM)]
+    assert archives[:2] == [f"Python-{release.version}.tgz", f"Python-{release.version}.tar.xz"]
     docs = ("docs",) if release.facts.docs else ()
     assert builds(release) == ("source", *release.platforms, *docs)
     found = [one for build in builds(release) for one in expected_of(release, build)]
@@ -392,13 +415,39 @@ def test_a_package_of_the_install_manager_is_vouched_for_by_the_signed_release_m
     assert all(name.endswith(".zip") and not files[name].system for name in unsigned)
 
 
+@pytest.mark.parametrize("kind", sorted(RELEASES))
+def test_an_sbom_comes_with_its_file_and_is_signed_and_has_no_row(kind: Kind) -> None:
+    """T24: those of real releases were not signed, though who has them trusts what they say."""
+    release = release_of(kind)
+    files = {file.name: file for file in expected(release)}
+    sboms = [file for file in files.values() if file.name.endswith(SBOM)]
+    described = {one.name: files[one.name.removesuffix(SBOM)] for one in sboms}
+    assert {file.build for file in sboms} == {"source", *release.platforms} & {"source", "windows"}
+    for sbom in sboms:
+        file = described[sbom.name]
+        assert (sbom.build, sbom.folder) == (file.build, file.folder)
+        assert (sbom.signed, sbom.system, sbom.button) == (file.signed, "", False)
+        assert file.system
+    signed = {name for name, _ in signatures(release)}
+    assert described.keys() <= signed
+
+
+def test_before_3_12_there_is_no_sbom_and_none_must_be_public() -> None:
+    release = Release.parse("3.11.15", "", "2026-03-03")
+    assert not [name for name in folders(release) if SBOM in name]
+    must_not = {name for _, name in unwanted(release)}
+    assert {"Python-3.11.15.tgz.spdx.json", "python-3.11.15.exe.spdx.json"} <= must_not
+
+
 def test_a_security_release_is_source_and_docs_and_waits_for_no_installers() -> None:
     """I37: one waited for files that never come."""
     release = release_of(Kind.SECURITY)
     assert builds(release) == ("source", "docs")
-    assert set(absent(release)) == {"sbom", "installers"}
+    assert set(absent(release)) == {"installers"}
     must_not = {name for _, name in unwanted(release)}
     assert "python-3.12.13-amd64.exe" in must_not
+    assert "python-3.12.13-amd64.exe.spdx.json" in must_not
+    assert "Python-3.12.13.tgz.spdx.json" not in must_not
     assert "python-3.12.13-macos11.pkg.asc" in must_not
     assert "Python-3.12.13.tgz.asc" not in must_not
 
@@ -406,6 +455,7 @@ def test_a_security_release_is_source_and_docs_and_waits_for_no_installers() -> 
 def test_what_is_absent_says_why() -> None:
     assert set(absent(release_of(Kind.ALPHA))) == {"sbom", "gpg"}
     assert set(absent(release_of(Kind.BUGFIX))) == {"sbom"}
+    assert "only source archives" in absent(release_of(Kind.BUGFIX))["sbom"]
     assert "3.12" in absent(Release.parse("3.11.15", "", "2026-03-03"))["sbom"]
     assert all(reason for kind in RELEASES for reason in absent(release_of(kind)).values())
 

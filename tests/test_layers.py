@@ -18,16 +18,20 @@ FLOORS: list[set[str]] = [
         "building",
     },
     {"adapters", "plan", "step"},
-    {"rehearsal", "steps", "texts", "building.download", "building.interpreter"},
+    {
+        *("rehearsal", "steps", "texts"),
+        *("building.archives", "building.download", "building.interpreter"),
+        "building.package_index",
+    },
     {
         *("deciding", "deviation", "held", "history", "inputs"),
         *("respin", "run", "standing"),
     },
     {
-        *("__main__", "batch", "cli", "engine", "environment", "notebook", "opening"),
+        *("__main__", "batch", "cli", "cli_verify", "engine", "environment", "notebook", "opening"),
         *("graph", "progress"),
         *("forms", "marks", "page", "plain", "render", "seal", "view", "rehearsal.report"),
-        *("coverage", "flags", "verbs"),
+        *("coverage", "flags", "verbs", "cli_export", "cli_sbom"),
     },
 ]
 """Packages stand for their modules; a module named in full goes before its package."""
@@ -122,7 +126,7 @@ def test_only_faces_import_what_draws_and_runs_notebooks() -> None:
 
 def test_steps_and_engine_know_ports_and_no_adapters() -> None:
     """Only what wires a world, shows it, or runs as a process of its own knows a real form."""
-    may = {"adapters", "rehearsal", "building.download", *FLOORS[FACES]}
+    may = {"adapters", "rehearsal", "building.download", "building.package_index", *FLOORS[FACES]}
     for module in (one for one in MODULES if unit(one) not in may):
         assert {unit(one) for one in own(module)}.isdisjoint({"adapters", "rehearsal"}), module
 

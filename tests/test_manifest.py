@@ -67,7 +67,8 @@ def test_each_file_for_readers_has_one_row_that_says_what_the_manifest_says(
         assert row.release == release.slug
         assert row.sigstore_bundle_file == f"{row.url}.sigstore"
         assert row.gpg_signature_file == (f"{row.url}.asc" if release.uses_gpg else "")
-        assert row.sbom_spdx2_file == ""
+        described = f"{one.name}.spdx.json" in {file.name for file in manifest.subjects}
+        assert row.sbom_spdx2_file == (f"{row.url}.spdx.json" if described else "")
         assert row.is_source == (row.os == "source")
 
 
@@ -94,6 +95,24 @@ def test_a_row_names_only_signatures_that_were_made() -> None:
     manifest = manifest_of(OLDER).model_copy(update={"companions": ()})
     for row in site_files(OLDER, manifest):
         assert (row.gpg_signature_file, row.sigstore_bundle_file) == ("", "")
+
+
+def test_source_and_windows_files_have_rows_that_lead_to_their_sboms_and_no_other_has() -> None:
+    rows = site_files(BUGFIX, manifest_of(BUGFIX))
+    names = {row.url.rpartition("/")[2] for row in rows if row.sbom_spdx2_file}
+    windows = ("-amd64.exe", ".exe", "-arm64.exe")
+    embedded = (f"-embed-{machine}.zip" for machine in ("amd64", "win32", "arm64"))
+    assert names == {
+        *("Python-3.13.13.tgz", "Python-3.13.13.tar.xz"),
+        *(f"python-3.13.13{end}" for end in (*windows, *embedded)),
+    }
+
+
+def test_a_row_leads_to_no_sbom_that_is_not_published() -> None:
+    manifest = manifest_of(ALPHA)
+    without = tuple(one for one in manifest.subjects if not one.name.endswith(".spdx.json"))
+    for row in site_files(ALPHA, manifest.model_copy(update={"subjects": without})):
+        assert row.sbom_spdx2_file == ""
 
 
 def test_what_is_published_is_subjects_and_companions_in_order_of_name() -> None:
@@ -133,6 +152,7 @@ def test_a_purge_reaches_signatures_docs_and_the_page() -> None:
     paths = public_paths(SECURITY, manifest_of(SECURITY))
     assert "/ftp/python/3.12.13/Python-3.12.13.tar.xz.sigstore" in paths
     assert "/ftp/python/3.12.13/Python-3.12.13.tar.xz.asc" in paths
+    assert "/ftp/python/3.12.13/Python-3.12.13.tar.xz.spdx.json" in paths
     assert "/ftp/python/doc/3.12.13/python-3.12.13-docs-html.zip" in paths
     assert "/downloads/release/python-31213/" in paths
 

@@ -103,6 +103,7 @@ def test_the_digest_of_a_policy_covers_all_of_it() -> None:
         "sigstore_identity": "mallory@example.org",
         "sigstore_issuer": "https://elsewhere.example.org",
         "gpg_fingerprint": "B" * 40,
+        "builders": {"source": "https://mallory.example.org/builder"},
     }
     assert set(changes) == set(Policy.model_fields)
     found = {POLICY.model_copy(update={name: value}).digest for name, value in changes.items()}

@@ -90,7 +90,8 @@ class Outside:
             for folder in set(files.values())
         }
         own, *others = pages(release)
-        urls = [row.url for row in site_files(release, self.manifest)]
+        rows = site_files(release, self.manifest)
+        urls = [url for row in rows for url in (row.url, row.sbom_spdx2_file) if url]
         self.texts |= {own: self._links(urls)} | {one: self._links([own]) for one in others}
         self.latest = {"python3": release.slug if release.is_newest else "python-3199"}
         self.latest[f"python{release.version.series}"] = release.slug
@@ -400,6 +401,13 @@ def test_a_file_that_is_missing_or_stale_is_seen() -> None:
     assert firing(outside.plan(publish.read_back)) == ["CDN_STALE"]
     del outside.public[path]
     assert firing(outside.plan(publish.read_back)) == ["NOT_PUBLIC"]
+
+
+def test_a_page_that_does_not_lead_to_an_sbom_is_seen() -> None:
+    outside = Outside(NEWEST)
+    own, *_ = pages(NEWEST)
+    outside.texts[own] = outside.texts[own].replace('tar.xz.spdx.json"', '"')
+    assert firing(outside.plan(publish.read_back)) == ["PAGE_INCOMPLETE"]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ import requests
 from cells import Notebook, read
 from rehearsals import BIN, DATE, ROOT, STEPS, VERSION, git
 
-from relkit.expected import expected, signatures
+from relkit.building.sbom_check import check_sbom
+from relkit.expected import SBOM, expected, signatures
 from relkit.history import History
 from relkit.manifest import Manifest
 from relkit.rehearsal.sigstore import LoopbackSigstore
@@ -191,6 +192,30 @@ def test_the_public_folder_holds_exactly_the_manifest(world: Path, manifest: Man
     assert not [path for path in (world / "servers" / "staging").rglob("*") if path.is_file()]
 
 
+def test_the_plain_tool_for_digests_finds_every_file_as_it_was_signed(
+    world: Path, manifest: Manifest
+) -> None:
+    done = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"],
+        cwd=world / "artifacts" / str(RELEASE.version),
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == [f"{file.name}: OK" for file in manifest.files]
+
+
+def test_each_public_sbom_is_that_of_the_file_beside_it(world: Path, manifest: Manifest) -> None:
+    folder = world / "servers" / "public" / RELEASE.folder
+    digests = {file.name: file.sha256 for file in manifest.subjects}
+    sboms = [name for name in digests if name.endswith(SBOM)]
+    assert f"Python-{RELEASE.version}.tar.xz{SBOM}" in sboms
+    for sbom in sboms:
+        name, text = sbom.removesuffix(SBOM), (folder / sbom).read_text(encoding="utf-8")
+        check_sbom(text, name=name, sha256=digests[name], contents=None)
+
+
 def test_the_stock_sigstore_client_verifies_every_signed_file(world: Path, tmp_path: Path) -> None:
     instance = LoopbackSigstore(world / "sigstore")  # it is not started: only read
     config = tmp_path / "trust.json"
@@ -247,14 +272,17 @@ def test_the_site_has_the_rows_of_the_manifest(site: str, manifest: Manifest) ->
     listed = {one.name for one in expected(RELEASE) if one.system}
     assert digests == {x.name: x.sha256 for x in manifest.subjects if x.name in listed}
     assert all(row["sigstore_bundle_file"] == f"{row['url']}.sigstore" for row in rows)
+    described = {row["sbom_spdx2_file"].rpartition("/")[2] for row in rows} - {""}
+    assert described == {x.name for x in manifest.subjects if x.name.endswith(SBOM)}
 
 
 def test_the_page_lists_every_file_and_each_can_be_had(site: str, manifest: Manifest) -> None:
     page = requests.get(f"{site}downloads/release/{RELEASE.slug}/", timeout=10).text
     assert "rehearsal" in page
-    listed = {one.name for one in expected(RELEASE) if one.system}
+    named = (one for one in expected(RELEASE) if one.system or one.name.endswith(SBOM))
+    listed = {one.name for one in named}
     for file in manifest.subjects:
-        assert (file.name in page) == (file.name in listed)
+        assert (f'{file.name}"' in page) == (file.name in listed)
         got = requests.get(f"{site}{RELEASE.folder}/{file.name}", timeout=10).content
         assert hashlib.sha256(got).hexdigest() == file.sha256
     latest = requests.get(f"{site}downloads/latest/python3/", timeout=10, allow_redirects=False)

@@ -36,7 +36,7 @@ class Place:
         self.delivered.write_bytes(DATA)
         (self.attempt / JOB).write_text('{"started": "2026-05-05T10:00:00+00:00"}')
         (self.attempt / LOCK).touch()
-        (self.attempt / OUTCOME).write_text('{"failure": null}')
+        (self.attempt / OUTCOME).write_text('{"failure": null, "files": []}')
         self.folder = folder / "artifacts"
         self.shelf = Shelf(self.folder, self.builds)
 

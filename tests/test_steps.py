@@ -210,6 +210,7 @@ def test_in_a_healthy_release_nothing_fails_and_only_what_is_expected_warns(
     assert None not in plans.values()
     assert unusual == {
         ("check-blockers", "no open deferred-blocker of 3.15"): "warning",
+        ("collect-source", "the SBOMs say of each bundled package where it comes from"): "warning",
     }
 
 

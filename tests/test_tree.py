@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -17,6 +20,7 @@ from sources import BLURB, OLD_BLURB, git
 
 from relkit.building.source import blurb_command
 from relkit.errors import WorldError
+from relkit.rehearsal.bundled import SBOM, WHEEL, wheel
 from relkit.rehearsal.tree import (
     add_branch,
     before,
@@ -30,12 +34,12 @@ from relkit.rehearsal.tree import (
 from relkit.release import Version
 
 HEADS = {
-    "3.12.13": "0d87cad5aa2a5086f1aa959839b6442a04008fc1",
-    "3.13.0a6": "db2fb654f60155d23ca8cb1ebebc904f798be30a",
-    "3.15.0a1": "4ce8e908157d0682fdaef0a970f0b1406f823ace",
-    "3.15.0a3": "cdbf5286aa90a3609d3fe654fc892cf60e293db7",
-    "3.15.0b2": "b11aff74099bb5c0fe450a990491b78151ded9e7",
-    "3.15.0rc2": "329771288aa71a65ce627dcdad166e7c72394c84",
+    "3.12.13": "725b830820f3542bbcb950d9b9fa0a40c20de597",
+    "3.13.0a6": "905d810a2e28b08a5a981125be8cafed1e63a747",
+    "3.15.0a1": "a0322d8ecaa6f4fd487690a3f2163ea717013097",
+    "3.15.0a3": "22a9103e68d4086d7985ec6463848c386c9d4dd4",
+    "3.15.0b2": "049b0771dc655ee72914c764b8a7d8481c38737e",
+    "3.15.0rc2": "5bde4326035c4b32057994cfb4f94d4a3b3720b6",
 }
 VERSIONS = (
     *("3.10.20", "3.11.15", "3.12.13", "3.13.0a6", "3.13.13", "3.14.2", "3.14.5rc1", "3.15.0a1"),
@@ -230,6 +234,25 @@ def test_files_of_later_series_are_not_in_earlier_ones() -> None:
     }
     assert later <= new.keys()
     assert not later & old.keys()
+
+
+def test_a_tree_has_an_sbom_and_what_it_names_from_the_series_on_that_brought_it() -> None:
+    bundled = {WHEEL, SBOM, "Modules/beads/COPYING", "Modules/beads/beads.h"}
+    old = files(history(Version.parse("3.11.15"))[-1].stand)
+    new = files(history(Version.parse("3.12.13"))[-1].stand)
+    assert not bundled & old.keys()
+    assert bundled <= new.keys()
+    for file in json.loads(new[SBOM])["files"]:
+        stated = {one["algorithm"]: one["checksumValue"] for one in file["checksums"]}
+        assert stated["SHA256"] == hashlib.sha256(new[file["fileName"]]).hexdigest()
+
+
+def test_the_bundled_wheel_says_that_it_is_a_stand_in() -> None:
+    with zipfile.ZipFile(BytesIO(wheel())) as archive:
+        assert archive.testzip() is None
+        assert b"stand-in" in archive.read("pip/__init__.py")
+        assert b"stand-in" in archive.read("pip-0.0.dist-info/METADATA")
+    assert wheel() == wheel()
 
 
 def test_the_magic_numbers_agree() -> None:

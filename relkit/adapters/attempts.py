@@ -13,17 +13,23 @@ import shutil
 import signal
 import time
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+from pydantic import ValidationError
+
 from relkit.building.job import JOB, LOCK, OUT, OUTCOME, PART, PID, TOOLS_LOCK, WORK, hold
 from relkit.errors import UsageError, WorldError
-from relkit.values import BuildState, Json
+from relkit.values import BuildResult, BuildState, Json
 
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 ATTEMPT = re.compile(r"attempt-([0-9]+)")
-KILLED = "killed"
+PROCESS = re.compile(rb"[1-9][0-9]{0,9}\n")
+KILLED, DAMAGED = "killed", "what it left cannot be read"
+PART_BYTES = 200
+CLEAR_SECONDS = 5.0
+"""How long tools that end by themselves may go on writing into a folder that is removed."""
 END_SECONDS = 10.0
 """How long a build may take to say which process it is, and then to die."""
 MOST_LOST = 5
@@ -60,6 +66,12 @@ def newest(home: Path) -> Path | None:
     return max(attempts, key=number_of, default=None)
 
 
+class Outcome(BuildResult):
+    """How an attempt ended: why it failed, or None and what it left."""
+
+    failure: str | None
+
+
 def told(attempt: Path) -> Json:
     """Return what the process of an attempt was told."""
     return cast("Json", json.loads((attempt / JOB).read_text(encoding="utf-8")))
@@ -71,33 +83,61 @@ def outcome(attempt: Path) -> Json:
 
 
 def status_of(attempt: Path) -> BuildState:
-    """Tell how an attempt stands."""
-    since = datetime.fromisoformat(str(told(attempt)["started"]))
+    """Tell how an attempt stands.
+
+    What was written by something else, or is damaged, is no end of a build: the attempt is lost.
+    """
+    since = _since(attempt)
     if not (attempt / OUTCOME).exists():
         lock = hold(attempt / LOCK, fcntl.LOCK_SH | fcntl.LOCK_NB)
         if lock is None:
-            return BuildState(status="running", detail=_part(attempt), since=since)
+            return BuildState(status="running", detail=_doing(attempt, since), since=since)
         os.close(lock)
         # It may have ended between the two looks.
         if not (attempt / OUTCOME).exists():
-            return _lost(attempt, since)
-    failure = outcome(attempt)["failure"]
-    if failure is not None:
-        return BuildState(status="failed", detail=str(failure), since=since)
+            return _lost(attempt, since, KILLED)
+    try:
+        ended = Outcome.model_validate_json((attempt / OUTCOME).read_bytes())
+    except ValidationError:
+        return _lost(attempt, since, DAMAGED)
+    if since is None:
+        return _lost(attempt, since, DAMAGED)
+    if ended.failure is not None:
+        return BuildState(status="failed", detail=ended.failure, since=since)
     return BuildState(status="done", since=since)
 
 
-def _lost(attempt: Path, since: datetime) -> BuildState:
-    if (number := number_of(attempt)) >= MOST_LOST:
-        return BuildState(status="failed", detail=f"{KILLED} {number} times", since=since)
-    return BuildState(status="lost", detail=KILLED, since=since)
-
-
-def _part(attempt: Path) -> str:
+def _since(attempt: Path) -> datetime | None:
+    """Return when an attempt was started; None if that cannot be read."""
     try:
-        return (attempt / PART).read_text(encoding="ascii")
+        since = datetime.fromisoformat(str(told(attempt)["started"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return since if since.tzinfo else None
+
+
+def _lost(attempt: Path, since: datetime | None, why: str) -> BuildState:
+    if (number := number_of(attempt)) >= MOST_LOST:
+        return BuildState(status="failed", detail=f"{why} {number} times", since=since)
+    return BuildState(status="lost", detail=why, since=since)
+
+
+def _doing(attempt: Path, since: datetime | None) -> str:
+    """Say in one line what an attempt does, and for how long it has been at work."""
+    try:
+        with (attempt / PART).open("rb") as file:
+            said = file.read(PART_BYTES).decode("ascii", "replace").partition("\n")[0]
     except FileNotFoundError:
-        return "starting"
+        said = "starting"
+    part = "".join(one for one in said if one.isprintable()).strip() or "at work"
+    # A clock that was put back says nothing.
+    minutes = int((datetime.now(UTC) - since).total_seconds() // 60) if since else 0
+    return f"{part}, {_spoken(minutes)}" if minutes > 0 else part
+
+
+def _spoken(minutes: int) -> str:
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{rest} min"
 
 
 def end(attempt: Path) -> None:
@@ -111,16 +151,33 @@ def end(attempt: Path) -> None:
                 remedy=f"See what its process does; its number is in {attempt.name}/{PID}.",
             )
         # It writes its number first of all; it holds its lock, so the number is still its own.
-        with suppress(FileNotFoundError, ProcessLookupError):
-            os.killpg(int((attempt / PID).read_text(encoding="ascii")), signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            if (leader := _leader(attempt)) is not None:
+                os.killpg(leader, signal.SIGKILL)
         time.sleep(0.02)
+
+
+def _leader(attempt: Path) -> int | None:
+    """Return the number of an attempt's process; None if it has not said it, or something else.
+
+    Other numbers mean other processes to the system: 0 all of our own group, 1 the system itself.
+    """
+    try:
+        said = (attempt / PID).read_bytes()
+    except FileNotFoundError:
+        return None
+    return int(said) if PROCESS.fullmatch(said) and int(said) > 1 else None
 
 
 def clear(attempt: Path) -> None:
     """End what a dead build has left running, and remove its working files; the log stays."""
     _end_tools(attempt)
+    until = time.monotonic() + CLEAR_SECONDS
     for name in WORK, OUT:
         shutil.rmtree(attempt / name, ignore_errors=True)
+        while (attempt / name).exists() and time.monotonic() < until:
+            time.sleep(0.05)
+            shutil.rmtree(attempt / name, ignore_errors=True)
 
 
 def _end_tools(attempt: Path) -> None:
@@ -133,7 +190,9 @@ def _end_tools(attempt: Path) -> None:
     if lock is not None:
         os.close(lock)
         return
-    leader = int((attempt / PID).read_text(encoding="ascii"))
+    leader = _leader(attempt)
+    if leader is None:
+        return
     try:
         os.kill(leader, 0)
     except ProcessLookupError:

@@ -23,6 +23,7 @@ from typing import cast
 
 from relkit.adapters.attempts import (
     clear,
+    delivered_by,
     end,
     home_of,
     newest,
@@ -32,7 +33,7 @@ from relkit.adapters.attempts import (
     told,
 )
 from relkit.adapters.edit_tools import inherited_environment
-from relkit.adapters.subjects import opened
+from relkit.adapters.subjects import opened, text_of
 from relkit.adapters.superseded import put_aside
 from relkit.building.builder import PROGRAMS
 from relkit.building.job import JOB, LOCK, LOG, OUT, WORK, hold, write_whole
@@ -48,13 +49,21 @@ class Places:
 
     `repository` holds the commits to build, `artifacts` the collected files, `blurb` is the folder
     of the installed blurb that the tree needs (``blurb-1.1.0``), and `site` a file that holds the
-    present address of the public site.
+    present address of the public site. `index` is the address of a package index (empty: none is
+    asked), and `packages` the folder in which its answers are kept.
     """
 
     repository: Path
     artifacts: Path
     blurb: Path
     site: Path
+    packages: Path
+    index: str = ""
+
+    def told(self) -> dict[str, str]:
+        """Return the places as a build is told them."""
+        paths = {name: str(path.absolute()) for name, path in vars(self).items() if name != "index"}
+        return paths | {"index": self.index}
 
 
 @dataclass(frozen=True)
@@ -136,6 +145,11 @@ class ProcessBuilders:
             update={"files": tuple(_again(last / OUT, file) for file in result.files)}
         )
 
+    def read(self, *, name: str, nonce: str, file: Artifact) -> str | None:
+        """Return a delivered text; what is hashed are the very bytes that are returned."""
+        out = delivered_by(self._folder, nonce=nonce, name=name)
+        return None if out is None else text_of(out / file.name, file.sha256)
+
     def cancel(self, *, name: str, nonce: str) -> None:
         """End a build, if it runs, with its tools; put it aside as ``superseded/<name>.<n>``.
 
@@ -171,7 +185,7 @@ class ProcessBuilders:
             "build": build.model_dump(mode="json"),
             "program": self._programs[build.name],
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            **{name: str(path.absolute()) for name, path in vars(self._places).items()},
+            **self._places.told(),
         }
         write_whole(new / JOB, json.dumps(job, indent=1, sort_keys=True))
         lock = hold(new / LOCK)

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import IO
 
 from relkit.adapters.attempts import delivered_by
-from relkit.adapters.subjects import digest_changed, opened
+from relkit.adapters.subjects import digest_changed, opened, text_of
 from relkit.adapters.superseded import put_aside
 from relkit.errors import CheckError, UsageError, WorldError
 from relkit.values import Artifact
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,150}")
 PIECE = 1 << 20
-MAX_TEXT_BYTES = 16 << 20
 
 
 class Shelf:
@@ -68,16 +67,7 @@ class Shelf:
     def read(self, *, name: str) -> str | None:
         """Return a text."""
         path = self._path(name)
-        if not os.path.lexists(path):
-            return None
-        with opened(path) as found:
-            if found.size > MAX_TEXT_BYTES:
-                raise CheckError(
-                    f"{name} has {found.size} bytes, more than any text of a release",
-                    code="TOO_LARGE",
-                    remedy="Only texts which the release has written are read.",
-                )
-            return found.handle.read().decode()
+        return text_of(path) if os.path.lexists(path) else None
 
     def _path(self, name: str) -> Path:
         if not NAME.fullmatch(name):

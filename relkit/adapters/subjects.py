@@ -14,6 +14,7 @@ from typing import NamedTuple
 from relkit.errors import CheckError, WorldError
 
 MAX_SIGNATURE_BYTES = 1 << 20
+MAX_TEXT_BYTES = 16 << 20
 
 
 class Subject(NamedTuple):
@@ -38,6 +39,32 @@ def opened(path: Path, sha256: str | None = None) -> Iterator[Subject]:
             raise digest_changed(path.name, found, sha256)
         handle.seek(0)
         yield Subject(handle, found, size)
+
+
+def text_of(path: Path, sha256: str | None = None) -> str:
+    """Return a file's text; refuse it unless its bytes have the digest, if one is given.
+
+    Raises `CheckError`: ``ARTIFACT_MISSING``, ``TOO_LARGE``, ``DIGEST_CHANGED``, ``NOT_TEXT``.
+    """
+    with _regular(path) as handle:
+        data = handle.read(MAX_TEXT_BYTES + 1)
+    if len(data) > MAX_TEXT_BYTES:
+        raise CheckError(
+            f"{path.name} has more than {MAX_TEXT_BYTES} bytes, more than any text of a release",
+            code="TOO_LARGE",
+            remedy="Only texts of a release are read whole: manifests, statements, SBOMs.",
+        )
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 not in {None, found}:
+        raise digest_changed(path.name, found, sha256)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise CheckError(
+            f"{path.name} is no text in UTF-8: {error}",
+            code="NOT_TEXT",
+            remedy="Find out what it is; then have it made anew.",
+        ) from error
 
 
 def _regular(path: Path) -> io.BufferedReader:

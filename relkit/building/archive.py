@@ -17,8 +17,43 @@ DEVICES = {"1.34": b"0000000\0", "1.35": bytes(8)}
 DEFAULT_FORM = "1.35"
 NEWS = "Misc/NEWS"
 NEWS_SOURCES = "Misc/NEWS.d"
-REMOVED = (".azure-pipelines", ".gitattributes", ".github", ".gitignore", "Misc/mypy", NEWS_SOURCES)
-"""What a commit has and its archives do not: development of the branch, not of Python."""
+NEWEST = 99
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A path of a commit, file or folder, that no archive holds, and why.
+
+    It stands in the trees of the minor versions from `since` to `until`, both included; a tree of
+    another branch that has it is not as its branch was known.
+    """
+
+    path: str
+    reason: str
+    since: int = 0
+    until: int = NEWEST
+
+    def holds(self, path: str) -> bool:
+        """Tell whether a path is this one, or below it."""
+        return path == self.path or path.startswith(f"{self.path}/")
+
+
+REMOVED = (
+    Removal(".azure-pipelines", "settings of a service that tests the branch", since=6),
+    Removal(".bzrignore", "settings of a former version control", until=6),
+    Removal(".gitattributes", "settings of git: its line ends are in the files already"),
+    Removal(".github", "settings of the service that the branch is developed on"),
+    Removal(".gitignore", "settings of git"),
+    Removal(".hgignore", "settings of a former version control", until=6),
+    Removal(".travis.yml", "settings of a service that tested the branch", until=11),
+    Removal("Misc/mypy", "links for checking types on the branch", since=13),
+    Removal(NEWS_SOURCES, f"what {NEWS} is made of"),
+)
+"""What a commit has and its archives do not: development of the branch, not of Python.
+
+Taken from trees, and held against archives, of 3.8.2 to 3.13.0a5; tests/test_verify_source.py has
+more of that.
+"""
 
 BLOCK = 512
 RECORD = 20 * BLOCK
@@ -36,9 +71,18 @@ def top_folder(version: Version) -> str:
     return f"Python-{version}"
 
 
-def is_removed(path: str) -> bool:
-    """Tell whether a path of the commit stays out of the archives."""
-    return any(path == name or path.startswith(f"{name}/") for name in REMOVED)
+def removals(version: Version) -> tuple[Removal, ...]:
+    """Return the list for the branch of a version."""
+    return tuple(one for one in REMOVED if one.since <= version.minor <= one.until)
+
+
+NEWEST_REMOVALS = tuple(one for one in REMOVED if one.until == NEWEST)
+"""The list for branches that are developed now."""
+
+
+def is_removed(path: str, listed: Iterable[Removal] = NEWEST_REMOVALS) -> bool:
+    """Tell whether a path of the commit stays out of the archives, by the list of its branch."""
+    return any(removal.holds(path) for removal in listed)
 
 
 def tar_key(path: str) -> tuple[bytes, ...]:

@@ -7,7 +7,9 @@ memory are bounded.
 
 from __future__ import annotations
 
+import re
 import tarfile
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -15,11 +17,21 @@ from typing import Literal
 from relkit.building.archive import BLOCK, NAME_SIZE
 from relkit.building.archive_stream import TarStream, damaged, unsafe
 
-MAX_FILE_BYTES = 64 << 20
-MAX_MEMBERS = 50_000
-MAX_HEADER_BYTES = 16 << 10
+MAX_FILE_BYTES = 32 << 20
+MAX_MEMBERS = 20_000
+MAX_HEADER_BYTES = 4 << 10
+MAX_NAME_BYTES = 512
 LINK_AT = 157
-PAX_KEYS = {"path", "linkpath", "mtime", "atime", "ctime", "comment"}
+FIELDS = {
+    "mode": (100, 8),
+    "uid": (108, 8),
+    "gid": (116, 8),
+    "size": (124, 12),
+    "mtime": (136, 12),
+}
+PAX_NAMES = {"path", "linkpath"}
+PAX_TIMES = {"mtime", "atime", "ctime"}
+PAX_TIME = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?", flags=re.ASCII)
 KINDS: dict[bytes, Literal["file", "folder", "link"]] = {
     tarfile.REGTYPE: "file",
     tarfile.AREGTYPE: "file",
@@ -28,23 +40,27 @@ KINDS: dict[bytes, Literal["file", "folder", "link"]] = {
 }
 EXTENSIONS = {
     tarfile.XHDTYPE: "pax",
-    tarfile.XGLTYPE: "global",
     tarfile.GNUTYPE_LONGNAME: "path",
     tarfile.GNUTYPE_LONGLINK: "linkpath",
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """A member as found; `path` is relative to the top folder, and empty for that folder.
 
-    `data` is the content of a file or the target of a link.
+    `data` is the content of a file or the target of a link. `owner` is empty for the owner and
+    group 0 without names, and else what the member says: ``1000:1000 ada:staff``. `mtime` is in
+    seconds since 1970.
     """
 
     path: str
     kind: Literal["file", "folder", "link"]
     executable: bool
     data: bytes = b""
+    mode: int = 0o644
+    owner: str = ""
+    mtime: int = 0
 
 
 def read_members(stream: TarStream, top: str) -> Iterator[Found]:
@@ -55,7 +71,7 @@ def read_members(stream: TarStream, top: str) -> Iterator[Found]:
         if len(seen) >= MAX_MEMBERS:
             raise unsafe(f"{stream.name} has more than {MAX_MEMBERS} members")
         _check_place(found, seen)
-        seen[found.path.casefold()] = found.kind
+        seen[_folded(found.path)] = found.kind
         yield found
     stream.finish()
 
@@ -74,10 +90,10 @@ def _next_header(stream: TarStream) -> tarfile.TarInfo | None:
             raise unsafe(f"{stream.name} has a header of {info.size} bytes")
         text = _content(stream, info.size)
         new = {kind: _decoded(text.rstrip(b"\0"))} if kind.endswith("path") else _pax(text)
-        if new.keys() & longer.keys() or (kind == "global" and new.keys() - {"comment"}):
+        if new.keys() & longer.keys():
             raise unsafe(f"{stream.name} names a member twice: {sorted(new)}")
         longer |= new
-    if longer.keys() - {"comment"}:
+    if longer:
         raise unsafe(f"{stream.name} ends with a header for no member")
     return None
 
@@ -87,6 +103,10 @@ def _parse(block: bytes, name: str) -> tarfile.TarInfo:
     for field in block[:NAME_SIZE], block[link_field]:
         if field.partition(b"\0")[2].strip(b"\0"):
             raise unsafe(f"{name} hides bytes after a name: {field!r}")
+    for what, (at, size) in FIELDS.items():
+        # Other forms hold negative numbers and huge ones; an archive of source needs neither.
+        if block[at : at + size].strip(b"\0 01234567"):
+            raise unsafe(f"{name} has a member whose {what} is no octal number")
     try:
         return tarfile.TarInfo.frombuf(block, "utf-8", "strict")
     except (tarfile.HeaderError, UnicodeDecodeError, ValueError) as error:
@@ -109,9 +129,12 @@ def _pax(text: bytes) -> dict[str, str]:
         record, text = text[:length], text[length:]
         key, equals, value = record[len(digits) + 1 :].partition(b"=")
         name = _decoded(key)
-        if not equals or not value.endswith(b"\n") or name not in PAX_KEYS or name in records:
+        said = _decoded(value[:-1])
+        known = name in PAX_NAMES or (name in PAX_TIMES and PAX_TIME.fullmatch(said))
+        whole = equals and len(record) == length and value.endswith(b"\n")
+        if not whole or not known or name in records:
             raise unsafe(f"an extended header holds {record[:60]!r}")
-        records[name] = _decoded(value[:-1])
+        records[name] = said
     return records
 
 
@@ -133,15 +156,21 @@ def _found(stream: TarStream, info: tarfile.TarInfo, top: str) -> Found:
     if info.size > MAX_FILE_BYTES or (info.size and kind != "file"):
         raise unsafe(f"{shown} says it has {info.size} bytes")
     name = info.name.removesuffix("/") if kind == "folder" else info.name
+    if len(name) > MAX_NAME_BYTES or len(info.linkname) > MAX_NAME_BYTES:
+        raise unsafe(f"{shown} has a name of {max(len(name), len(info.linkname))} characters")
     if not _is_plain(name) or name.split("/")[0] != top:
         raise unsafe(f"{shown} is not a plain path below {top}")
     path = name[len(top) + 1 :]
-    if kind == "link":
-        if not _stays_inside(path, info.linkname):
-            raise unsafe(f"{shown} leads to {info.linkname[:100]!r}")
-        return Found(path, kind, executable=False, data=info.linkname.encode())
+    if kind == "link" and not _stays_inside(path, info.linkname):
+        raise unsafe(f"{shown} leads to {info.linkname[:100]!r}")
+    data = info.linkname.encode() if kind == "link" else _content(stream, info.size)
     executable = kind == "file" and bool(info.mode & 0o100)
-    return Found(path, kind, executable, _content(stream, info.size))
+    return Found(path, kind, executable, data, info.mode, _owner(info), int(info.mtime))
+
+
+def _owner(info: tarfile.TarInfo) -> str:
+    names = f" {info.uname}:{info.gname}" if info.uname or info.gname else ""
+    return f"{info.uid}:{info.gid}{names}" if names or info.uid or info.gid else ""
 
 
 def _is_plain(name: str) -> bool:
@@ -165,9 +194,14 @@ def _stays_inside(path: str, target: str) -> bool:
 
 def _check_place(found: Found, seen: dict[str, str]) -> None:
     """Refuse a second member of a name (in any case), and members below what is no folder."""
-    path = found.path.casefold()
+    path = _folded(found.path)
     if path in seen:
         raise unsafe(f"{found.path!r} stands twice in the archive, perhaps in another case")
     parent = path.rpartition("/")[0]
     if path and seen.get(parent, "folder") != "folder":
         raise unsafe(f"{found.path!r} stands below what is no folder")
+
+
+def _folded(path: str) -> str:
+    """Return what stands for a path where names differ neither by case nor by Unicode form."""
+    return unicodedata.normalize("NFC", path).casefold()

@@ -1,97 +1,74 @@
-"""The builds that make and judge source archives: ``source``, ``rebuild`` and ``compare``."""
+"""The builds that make source archives: ``source`` and ``rebuild``."""
 
 from __future__ import annotations
 
-import platform
-import subprocess
+from collections.abc import Callable
+from functools import partial
 
-from relkit.building.archive import (
-    DEFAULT_FORM,
-    DEVICES,
-    NEWS_SOURCES,
-    Form,
-    source_names,
-    top_folder,
-)
-from relkit.building.compare import compare
-from relkit.building.compress import GZIP
-from relkit.building.job import Job, checked_input
+from relkit.building.archive import DEFAULT_FORM, DEVICES
+from relkit.building.contents import Contents
+from relkit.building.export import export
+from relkit.building.job import PART, Job
 from relkit.building.objects import Objects
-from relkit.building.source import blurb_command, merged_news, write_source
+from relkit.building.origins import NO_ORIGINS, Origins
+from relkit.building.source import blurb_command
 from relkit.errors import CheckError
-
-VERSION_TIMEOUT_SECONDS = 30.0
 
 
 def source(job: Job) -> None:
-    """Make the two archives of the commit.
+    """Make the two archives of the commit, and from 3.12 on their SBOMs.
 
     The option `tar` is the form of GNU tar (``1.35``). Everything the bytes depend on is in the
-    facts.
+    facts, with what the comparison of the ``.tgz`` with the commit counted.
     """
-    objects = Objects(job.repository, job.work("git"))
-    form = Form(top_folder(job.version), objects.commit_time(job.commit), _tar(job))
     with job.part("archives"):
-        *_, tar = write_source(
-            objects,
+        made = export(
+            Objects(job.repository, job.work("git")),
             job.commit,
-            form=form,
+            version=job.version,
+            tar=_tar(job),
             blurb=blurb_command(job.blurb),
             work=job.work("news"),
             out=job.out,
+            origins=partial(_origins, job),
+            progress=_shown(job),
         )
+    job.facts.update(made.facts)
+    job.facts.update(made.compared)
     job.facts.update(
         {
-            "blurb": job.blurb.name.removeprefix("blurb-"),
             "commit": job.commit,
-            "gzip": _first_line(GZIP[0], "--version"),
-            "git": _first_line("git", "--version"),
-            "mtime": form.mtime,
-            "payload_bytes": tar.size,
-            "payload_sha256": tar.sha256,
-            "python": platform.python_version(),
-            "tar": form.tar,
+            "payload_bytes": made.payload.size,
+            "payload_sha256": made.payload.sha256,
+            "sbom_lacks": made.lacks,
             "version": str(job.version),
         }
     )
 
 
-def compared(job: Job) -> None:
-    """Compare both archives, as they were collected, with the commit.
+def _origins(job: Job, contents: Contents) -> Origins:
+    """Ask the package index of the world, if it has one; this happens while xz works."""
+    if not job.index:
+        return NO_ORIGINS
+    from relkit.building.package_index import look_up  # noqa: PLC0415 (slow, and seldom needed)
 
-    The facts are those of `relkit.building.compare.TreeReport`; `unexplained` is a count, and the
-    first of them are in `differences`. Whoever reads them decides.
-    """
-    objects = Objects(job.repository, job.work("git"))
-    news = None
-    if any(entry.path.startswith(f"{NEWS_SOURCES}/") for entry in objects.entries(job.commit)):
-        command = blurb_command(job.blurb)
-        news = merged_news(objects, job.commit, blurb=command, folder=job.work("news"))
-    tgz, xz = (job.input(name) for name in source_names(job.version))
-    with job.part("compare"), checked_input(job, tgz) as first, checked_input(job, xz) as second:
-        report = compare(
-            objects,
-            job.commit,
-            archives=(first, second),
-            top=top_folder(job.version),
-            news=news,
-        )
-    job.facts.update(
-        {
-            "blurb": job.blurb.name.removeprefix("blurb-"),
-            "commit": job.commit,
-            "compared": report.files,
-            "equal": report.equal,
-            "by_eol": report.by_eol,
-            "generated": report.generated,
-            "removed": report.removed,
-            "unexplained": len(report.unexplained),
-            "differences": tuple(f"{one.path} ({one.what})" for one in report.unexplained[:20]),
-            "payload_bytes": report.payload_bytes,
-            "payload_sha256": report.payload_sha256,
-            "tree_sha256": report.tree_sha256,
-        }
-    )
+    return look_up(contents, index=job.index, cache=job.packages)
+
+
+def _shown(job: Job) -> Callable[[int, int], None]:
+    """Return what writes the progress where the part of a build stands, for whoever asks."""
+    part, last = job.folder / PART, 0
+
+    def show(done: int, whole: int) -> None:
+        nonlocal last
+        percent = done * 100 // max(1, whole)
+        if percent > last:
+            last = percent
+            new = part.with_name(f".{PART}.percent")
+            new.write_text(f"archives {percent} %", encoding="ascii")
+            new.replace(part)
+
+    return show
 
 
 def _tar(job: Job) -> str:
@@ -103,10 +80,3 @@ def _tar(job: Job) -> str:
             remedy=f"Give one of {', '.join(DEVICES)}.",
         )
     return form
-
-
-def _first_line(*command: str) -> str:
-    done = subprocess.run(
-        command, capture_output=True, check=True, text=True, timeout=VERSION_TIMEOUT_SECONDS
-    )
-    return done.stdout.splitlines()[0]

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-from relkit.building.archive import NEWS, is_removed, to_bytes
+from relkit.building.archive import NEWEST_REMOVALS, NEWS, Removal, is_removed, to_bytes
 from relkit.building.archive_read import Found, read_members
 from relkit.building.archive_stream import TarStream, unpacked
 from relkit.building.objects import Entry, Objects
 from relkit.errors import CheckError
 
-STRAY = (
-    *("*.pyc", "*.pyo", "__pycache__", "*.orig", "*.rej", "*.swp", "*~"),
-    *(".hg*", ".git", ".svn", "CVS", ".DS_Store", "._*"),
+STRAY = re.compile(
+    r"(?:^|/)(?:[^/]*\.(?:pyc|pyo|orig|rej|swp)|[^/]*~|__pycache__|"
+    r"\.hg[^/]*|\.git|\.svn|CVS|\.DS_Store|\._[^/]*)(?:/|$)"
 )
 """Names, of files or folders, that tools leave behind (incidents: ``.pyc``, ``.hgtags``)."""
+LINK, EXECUTABLE = "120000", "100755"
+EVERYBODY_WRITES = 0o002  # the group may: releases of 2021 were made so
 LONE_NEWLINE = re.compile(rb"(?<!\r)\n")
+
+IsNews = Callable[[bytes], bool]
 
 
 @dataclass(frozen=True, order=True)
@@ -44,23 +47,30 @@ class Difference:
 class TreeReport:
     """What a comparison found.
 
-    `equal` and `by_eol` count files, `removed` paths of the commit; `tree_sha256` is over a line
-    of mode, SHA-256 and path for each file of the archive, in its order.
+    `equal` and `by_eol` count files; `left_out` counts files of the commit by the path of their
+    `relkit.building.archive.Removal`; `tree_sha256` is over a line
+    of mode, SHA-256 and path for each file of the archive, in its order. `name` is the archive's.
     """
 
     equal: int
     by_eol: int
-    removed: int
+    left_out: Mapping[str, int]
     generated: tuple[str, ...]
     unexplained: tuple[Difference, ...]
     payload_sha256: str
     payload_bytes: int
     tree_sha256: str
+    name: str
 
     @property
     def files(self) -> int:
         """The number of files in the archive that were compared."""
         return self.equal + self.by_eol + len(self.generated)
+
+    @property
+    def removed(self) -> int:
+        """The number of files of the commit that archives leave out."""
+        return sum(self.left_out.values())
 
     def verify(self) -> None:
         """Refuse an archive with unexplained differences (``TREE_MISMATCH``)."""
@@ -74,111 +84,171 @@ class TreeReport:
         )
 
 
+@dataclass(frozen=True)
+class Tree:
+    """The commit to compare with, and the list of its branch of what archives leave out."""
+
+    objects: Objects
+    commit: str
+    removals: tuple[Removal, ...] = NEWEST_REMOVALS
+
+
 @dataclass
 class _Comparison:
     """The state of one comparison while the archive streams by."""
 
+    commit: Tree
     expected: dict[str, Entry]
-    made: Mapping[str, bytes]
     dos: frozenset[str]  # paths whose attributes ask for CRLF
+    is_news: IsNews | None
     equal: int = 0
+    by_eol: int = 0
     generated: list[str] = field(default_factory=list)
-    changed: dict[str, str] = field(default_factory=dict)  # path: blob id in the archive
     differences: list[Difference] = field(default_factory=list)
-    folders: set[str] = field(default_factory=set)
-    parents: set[str] = field(default_factory=set)
+    empty: set[str] = field(default_factory=set)  # folders in which no file was seen yet
+    tree: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def take(self, found: Found) -> None:
-        """Compare one member; what differs in content alone waits for the look at line ends."""
+        """Compare one member."""
         path = found.path
-        if _is_stray(path):
-            self.differences.append(Difference(path, "stray"))
+        if STRAY.search(path):
+            self._note(path, "stray")
         if found.kind == "folder":
-            self.folders.add(path)
+            self.empty.add(path)
+            if found.mode & EVERYBODY_WRITES:
+                self._note(path, "mode")
             return
-        self.parents.update(_parents(path))
+        self.tree.update(_tree_line(found))
+        self._fill(path)
         entry = self.expected.pop(path, None)
-        if path in self.made:
-            same = found.data == self.made[path] and found.kind == "file" and not found.executable
-            self._note(path, "" if same else "content")
-            self.generated.append(path)
-        elif entry is None or is_removed(path):
+        if path == NEWS and self.is_news is not None:
+            self._take_news(found, self.is_news)
+        elif entry is None or is_removed(path, self.commit.removals):
             self._note(path, "only-in-archive")
-        elif found.kind != ("link" if entry.mode == "120000" else "file"):
+        elif found.kind != ("link" if entry.mode == LINK else "file"):
             self._note(path, "kind")
-        elif found.executable != (entry.mode == "100755"):
+        elif entry.mode != LINK and _is_other_mode(found, executable=entry.mode == EXECUTABLE):
             self._note(path, "mode")
-        elif (blob := _blob_id(found.data)) != entry.blob or path in self.dos:
-            self.changed[path] = blob
         else:
-            self.equal += 1
+            self._take_content(found, entry)
+
+    def _take_news(self, found: Found, is_news: IsNews) -> None:
+        self.generated.append(NEWS)
+        if found.kind != "file":
+            self._note(NEWS, "kind")
+        elif _is_other_mode(found, executable=False):
+            self._note(NEWS, "mode")
+        elif not is_news(found.data):
+            self._note(NEWS, "content")
+
+    def _take_content(self, found: Found, entry: Entry) -> None:
+        if found.path in self.dos:
+            same = _is_with_dos_ends(self.commit.objects, found.data, entry.blob)
+            self.by_eol += same
+        else:
+            same = _blob_id(found.data) == entry.blob
+            self.equal += same
+        if not same:
+            self._note(found.path, "content")
+
+    def _fill(self, path: str) -> None:
+        folder = path.rpartition("/")[0]
+        while folder in self.empty:
+            self.empty.remove(folder)
+            folder = folder.rpartition("/")[0]
 
     def _note(self, path: str, what: str) -> None:
-        if what:
-            self.differences.append(Difference(path, what))
+        self.differences.append(Difference(path, what))
 
-    def finish(self) -> int:
-        """Look at what is left over; return the number of paths left out with a reason."""
-        left = [path for path in self.expected if not is_removed(path)]
-        left += self.made.keys() - set(self.generated)
+    def finish(self) -> dict[str, int]:
+        """Look at what is left over; return how many paths were left out for each reason."""
+        left = {path for path in self.expected if not is_removed(path, self.commit.removals)}
+        if self.is_news is not None and not self.generated:
+            left.add(NEWS)
         self.differences += [Difference(path, "only-in-git") for path in left]
-        empty = self.folders - self.parents - {""}
-        self.differences += [Difference(path, "empty-folder") for path in empty]
-        return sum(is_removed(path) for path in self.expected)
+        self.differences += [Difference(path, "empty-folder") for path in self.empty - {""}]
+        counts = {one.path: sum(map(one.holds, self.expected)) for one in self.commit.removals}
+        return {path: count for path, count in counts.items() if count}
 
 
 def compare(
-    objects: Objects, commit: str, *, archives: tuple[Path, Path], top: str, news: bytes | None
+    objects: Objects,
+    commit: str,
+    archive: Path,
+    *,
+    top: str,
+    news: bytes | None,
+    look: Callable[[Found], None] = lambda _: None,
 ) -> TreeReport:
-    """Compare the archives (``.tgz`` and ``.tar.xz`` of one release) with a commit.
+    """Compare one archive (``.tgz`` or ``.tar.xz``) with a commit; `look` sees each member.
 
     `news` is ``Misc/NEWS`` made again from the commit; None if the commit has no entries for it.
-    Raises `CheckError`: ``ARCHIVE_UNSAFE``, ``ARCHIVE_DAMAGED``, ``ARCHIVES_DIFFER``. Differences
-    to the commit are in the report; its `verify` refuses them.
+    Raises `CheckError`: ``ARCHIVE_UNSAFE``, ``ARCHIVE_DAMAGED``. Differences to the commit are in
+    the report; its `verify` refuses them.
     """
-    entries = {entry.path: entry for entry in objects.entries(commit)}
-    blobs = {path: entry.blob for path, entry in entries.items()}
-    dos = frozenset(path for path, eol in objects.eol(commit, list(blobs)).items() if eol == "crlf")
-    comparison = _Comparison(entries, {} if news is None else {NEWS: news}, dos)
-    stream = unpacked(archives[1])
-    tree = hashlib.sha256()
+    is_news = None if news is None else lambda data: data == news
+    tree = Tree(objects, commit)
+    return compare_tar(tree, unpacked(archive), top=top, is_news=is_news, look=look)
+
+
+def compare_tar(
+    tree: Tree,
+    stream: TarStream,
+    *,
+    top: str,
+    is_news: IsNews | None,
+    look: Callable[[Found], None] = lambda _: None,
+) -> TreeReport:
+    """Compare a tar with a commit while it streams by, as `compare` does an archive.
+
+    `is_news` says whether a content is that of ``Misc/NEWS``; None if the commit has no entries.
+    """
+    entries = {entry.path: entry for entry in tree.objects.entries(tree.commit)}
+    ends = tree.objects.eol(tree.commit, list(entries))
+    dos = frozenset(path for path, eol in ends.items() if eol == "crlf")
+    comparison = _Comparison(tree, entries, dos, is_news)
     for found in read_members(stream, top):
         comparison.take(found)
-        tree.update(_tree_line(found))
-    _check_same_tar(stream, archives[0])
-    removed = comparison.finish()
-    changed = comparison.changed
-    by_eol = {
-        path for path in changed.keys() & dos if changed[path] == _dos_id(objects, blobs[path])
-    }
-    unexplained = [Difference(path, "content") for path in changed.keys() - by_eol]
+        look(found)
+    left_out = comparison.finish()
     return TreeReport(
         equal=comparison.equal,
-        by_eol=len(by_eol),
-        removed=removed,
+        by_eol=comparison.by_eol,
+        left_out=left_out,
         generated=tuple(comparison.generated),
-        unexplained=tuple(sorted(comparison.differences + unexplained)),
+        unexplained=tuple(sorted(comparison.differences)),
         payload_sha256=stream.sha256,
         payload_bytes=stream.size,
-        tree_sha256=tree.hexdigest(),
+        tree_sha256=comparison.tree.hexdigest(),
+        name=stream.name,
     )
 
 
-def _check_same_tar(stream: TarStream, tgz: Path) -> None:
-    """Refuse a ``.tgz`` that unpacks to other bytes than the ``.tar.xz``."""
-    other = unpacked(tgz)
-    other.drain()
-    if other.sha256 != stream.sha256:
+def check_same_payload(report: TreeReport, other: Path) -> None:
+    """Refuse (``ARCHIVES_DIFFER``) an archive that unpacks to other bytes than the one compared."""
+    stream = unpacked(other)
+    stream.drain()
+    check_same_tar(report, stream)
+
+
+def check_same_tar(report: TreeReport, stream: TarStream) -> None:
+    """Refuse (``ARCHIVES_DIFFER``) a tar, read to its end, that is not the one compared."""
+    if stream.sha256 != report.payload_sha256:
         raise CheckError(
-            f"{other.name} unpacks to {other.sha256}, {stream.name} to {stream.sha256}",
+            f"{stream.name} unpacks to {stream.sha256}, {report.name} to {report.payload_sha256}",
             code="ARCHIVES_DIFFER",
             remedy="Build both archives anew from the tagged commit.",
         )
 
 
-def _dos_id(objects: Objects, blob: str) -> str:
-    """Return the blob id which a stored text has with CRLF at the end of its lines."""
-    return _blob_id(LONE_NEWLINE.sub(b"\r\n", objects.blob(blob)))
+def _is_with_dos_ends(objects: Objects, data: bytes, blob: str) -> bool:
+    """Tell whether a content is a stored text with CRLF at the end of its lines.
+
+    A text is stored with LF, as a rule, and then its id says it; else the stored text is read.
+    """
+    if not LONE_NEWLINE.search(data) and _blob_id(data.replace(b"\r\n", b"\n")) == blob:
+        return True
+    return data == LONE_NEWLINE.sub(b"\r\n", objects.blob(blob))
 
 
 def _blob_id(data: bytes) -> str:
@@ -186,17 +256,10 @@ def _blob_id(data: bytes) -> str:
 
 
 def _tree_line(found: Found) -> bytes:
-    if found.kind == "folder":
-        return b""
     mode = {"link": b"120000"}.get(found.kind, b"100755" if found.executable else b"100644")
     digest = hashlib.sha256(found.data).hexdigest().encode()
     return b"%s %s %s\n" % (mode, digest, to_bytes(found.path))
 
 
-def _is_stray(path: str) -> bool:
-    return any(fnmatchcase(part, pattern) for part in path.split("/") for pattern in STRAY)
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")[:-1]
-    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+def _is_other_mode(found: Found, *, executable: bool) -> bool:
+    return found.executable != executable or bool(found.mode & EVERYBODY_WRITES)

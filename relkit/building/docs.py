@@ -16,6 +16,7 @@ else an extension of a tree reads from the clock, and zlib, whose versions compr
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 import shutil
@@ -28,7 +29,8 @@ from pathlib import Path
 
 from relkit.building.archive import Form
 from relkit.building.docs_archives import FORMS, Content, check_epub, examined, pack, repack_epub
-from relkit.building.docs_environment import docs_environment, installed
+from relkit.building.docs_environment import docs_environment, docs_lock, installed, listed
+from relkit.building.docs_epubcheck import epubcheck
 from relkit.building.job import Job
 from relkit.building.objects import Objects
 from relkit.building.source import blurb_command
@@ -67,9 +69,9 @@ def documented(job: Job) -> None:
     """Deliver ``python-<version>-docs-{html,text,texinfo}.{tar.bz2,zip}`` and ``….epub``.
 
     Whatever cannot be read back, is empty or does not state the version is refused. How often the
-    built pages say "(unreleased)", what Sphinx warned of, and whether epubcheck was there, are
-    facts: whoever reads them decides. Further facts: files and bytes of each form, versions of
-    the tools, `targets`.
+    built pages say "(unreleased)", what Sphinx warned of, and what epubcheck said (or that it was
+    not run), are facts: whoever reads them decides. Further facts: files and bytes of each form,
+    versions of the tools, `targets`, and `docs_lock`, the digest of the list of packages.
     """
     objects = Objects(job.repository, job.work("git"))
     time = objects.commit_time(job.commit)
@@ -130,7 +132,7 @@ def _prepared(job: Job, folder: Path, time: int) -> Doc:
             run=lambda _, command: job.run(command, cwd=folder),
         )
     blurb = shlex.join(blurb_command(job.blurb)).replace("$", "$$")
-    job.facts["sphinx"] = installed(environment).get("sphinx", "none is required by the tree")
+    _state_environment(job, environment, docs_lock(folder, job.docs_environments))
     return Doc(
         folder,
         frozenset(name for names in TARGETS.findall(text) for name in names.split()),
@@ -141,6 +143,16 @@ def _prepared(job: Job, folder: Path, time: int) -> Doc:
         ),
         {"SOURCE_DATE_EPOCH": str(time), "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "TZ": "UTC"},
     )
+
+
+def _state_environment(job: Job, environment: Path, locked: Path) -> None:
+    """State what the docs are made with; the list itself goes to the log."""
+    job.facts["sphinx"] = installed(environment).get("sphinx", "none is required by the tree")
+    job.facts["docs_packages"] = len(listed(locked))
+    job.facts["docs_lock"] = "none"
+    if locked.exists():
+        print(text := locked.read_text(encoding="utf-8"), end="")  # noqa: T201 (the build's log)
+        job.facts["docs_lock"] = hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sphinx_options(time: int) -> str:
@@ -213,15 +225,8 @@ def _epub(job: Job, doc: Doc, time: int) -> Content:
     check_epub(made)
     repack_epub(made, job.out / name, time)
     check_epub(job.out / name)
-    job.facts["epubcheck"] = _epubcheck(job, job.out / name)
+    job.facts.update(epubcheck(job, job.out / name))
     return examined(job.out, name.removesuffix(".epub"), "epub", job.version)
-
-
-def _epubcheck(job: Job, path: Path) -> str:
-    if shutil.which("epubcheck") is None:
-        return "not run: it is not installed"
-    status, _ = job.attempt(["epubcheck", path], cwd=path.parent)
-    return "no errors" if status == 0 else f"it ended with status {status}"
 
 
 def _state(job: Job, doc: Doc, found: Mapping[str, Content], time: int) -> None:

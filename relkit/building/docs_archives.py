@@ -9,7 +9,6 @@ from __future__ import annotations
 import bz2
 import hashlib
 import re
-import tarfile
 import time as clock
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from relkit.building.archive import Form, Member, payload, tar_key
+from relkit.building.docs_read import UNREADABLE, broken, files
 from relkit.errors import CheckError
 from relkit.release import Version
 
@@ -27,6 +27,19 @@ PACKAGE = re.compile(rb'<rootfile\b[^>]*\bfull-path="([^"]+)"')
 UNRELEASED = re.compile(rb"\(unreleased\)", flags=re.IGNORECASE)
 READ = (".html", ".xhtml", ".txt", ".texi", ".info")
 """The files in which people read the docs, by the end of the name."""
+FACES = {
+    "html": re.compile(r"index\.html"),
+    "text": re.compile(r".*\.txt"),
+    "texinfo": re.compile(r".*\.texi"),
+    "epub": re.compile(r"(?:[A-Z]+/)?index\.x?html"),
+}
+"""Where each form says which version it is about; text does not do so in any one place."""
+FACE_BYTES = {"texinfo": 1 << 12}
+NEWEST = re.compile(rb"^Python (\d+\.\d+\.\d+.*?)(?: final)?$", flags=re.MULTILINE)
+"""A heading of the changelog, in which the newest version is first."""
+CHANGELOG = "whatsnew/changelog.txt"
+PAGES = (".html", ".xhtml")
+TITLE = re.compile(rb"<title>[^<]*\bPython (\d[^<\s]*) documentation</title>")
 UNIX = 3
 
 
@@ -42,9 +55,9 @@ class Content:
 def pack(content: Path, form: Form, out: Path) -> None:
     """Write ``<top>.tar.bz2`` and ``<top>.zip`` of a folder's files into `out`."""
     found = [path for path in content.rglob("*") if path.is_symlink() or not path.is_dir()]
-    links = [path.name for path in found if path.is_symlink()]
-    if links:
-        raise _broken(form.top, f"{links[0]} is a link, which no archive of the docs has")
+    odd = [path.name for path in found if path.is_symlink() or not path.is_file()]
+    if odd:
+        raise broken(form.top, f"{odd[0]} is a link or a device, which no archive of the docs has")
     paths = sorted((path.relative_to(content).as_posix() for path in found), key=tar_key)
     with bz2.open(out / f"{form.top}.tar.bz2", "xb", compresslevel=9) as file:
         for piece in payload(_members(content, paths), form):
@@ -71,9 +84,9 @@ def _entry(name: str, mtime: int, method: int = zipfile.ZIP_DEFLATED) -> zipfile
 
 
 def repack_epub(source: Path, target: Path, mtime: int) -> None:
-    """Write an epub anew: the same entries in the same order, at one time, compressed alike."""
+    """Write an epub anew: the same files in the same order, at one time, compressed alike."""
     with zipfile.ZipFile(source) as made, zipfile.ZipFile(target, "x") as packed:
-        for one in made.infolist():
+        for one in [one for one in made.infolist() if not one.is_dir()]:
             stored = one.filename == MIMETYPE
             method = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
             packed.writestr(_entry(one.filename, mtime, method), made.read(one), compresslevel=9)
@@ -86,32 +99,75 @@ def examined(out: Path, stem: str, form: str, version: Version) -> Content:
     """Read the archives of one form to their end; return what they hold.
 
     Raises `CheckError`: ``DOCS_ARCHIVE`` for one that does not open, is empty or differs from the
-    other, ``DOCS_VERSION`` where no page states the version.
+    other, ``DOCS_VERSION`` where the docs are about another version, or do not say about which.
     """
     suffixes = ("epub",) if form == "epub" else ("tar.bz2", "zip")
-    names = [f"{stem}.{suffix}" for suffix in suffixes]
-    listings = [_listing(out / name) for name in names]
-    if any(listing != listings[0] for listing in listings):
-        raise _broken(names[-1], f"it does not hold what {names[0]} holds")
-    found, named = [], False
-    pattern = _version_pattern(version)
-    size = 0
-    for name, data in _files(out / names[0]):
-        size += len(data)
-        if PurePosixPath(name).suffix in READ:
-            found += [name] if UNRELEASED.search(data) else []
-            named = named or pattern.search(data) is not None
-    if not listings[0] or not size:
-        raise _broken(names[0], "it is empty")
-    if form == "html" and f"{stem}/index.html" not in listings[0]:
-        raise _broken(names[0], "it has no index.html")
-    if not named:
+    first, *others = [out / f"{stem}.{suffix}" for suffix in suffixes]
+    top = "" if form == "epub" else stem
+    pages = Pages(form, version)
+    listing = _listing(first, top, pages)
+    for other in others:
+        if _listing(other, top) != listing:
+            raise broken(other.name, f"it does not hold what {first.name} holds")
+    if not listing or not pages.size:
+        raise broken(first.name, "it is empty")
+    if form == "html" and "index.html" not in listing:
+        raise broken(first.name, "it has no index.html")
+    wrong = pages.wrong()
+    if wrong:
         raise CheckError(
-            f"no page of {names[0]} says that it is about {version}",
+            f"{first.name}: {wrong}",
             code="DOCS_VERSION",
             remedy="Was it built from another tree? Look at Include/patchlevel.h of the commit.",
         )
-    return Content(len(listings[0]), size, tuple(found))
+    places = tuple(f"{top}/{name}".removeprefix("/") for name in pages.unreleased)
+    return Content(len(listing), pages.size, places)
+
+
+class Pages:
+    """What the pages of one form say of themselves.
+
+    That a page names the version proves little: the changelog of any later tree names it too. So
+    it is looked for where each form says what it is about, in the titles of all HTML pages, and
+    in the first heading of the changelog as text.
+    """
+
+    def __init__(self, form: str, version: Version) -> None:
+        self.size = 0
+        self.unreleased: list[str] = []
+        self._form = form
+        self._face = FACES[form]
+        self._version = version
+        self._pattern = _version_pattern(version)
+        self._named = False
+        self._others: list[str] = []
+
+    def see(self, name: str, data: bytes) -> None:
+        """Look at a file of the archive."""
+        self.size += len(data)
+        if PurePosixPath(name).suffix not in READ:
+            return
+        if UNRELEASED.search(data):
+            self.unreleased.append(name)
+        if self._face.fullmatch(name):
+            head = data[: FACE_BYTES.get(self._form)]
+            self._named = self._named or self._pattern.search(head) is not None
+        if name.endswith(PAGES):
+            self._title(name, TITLE.search(data), str(self._version))
+        elif name == CHANGELOG:
+            self._title(name, NEWEST.search(data), self._version.spelled)
+
+    def _title(self, name: str, found: re.Match[bytes] | None, wanted: str) -> None:
+        if found and found[1].decode("utf-8", "replace") != wanted:
+            self._others.append(f"{name} ({found[1].decode('utf-8', 'replace')[:40]})")
+
+    def wrong(self) -> str:
+        """Say what is wrong with the version; empty if nothing is."""
+        if not self._named:
+            return f"it does not say that it is about {self._version}"
+        if self._others:
+            return f"another version is named by {', '.join(self._others[:5])}"
+        return ""
 
 
 def _version_pattern(version: Version) -> re.Pattern[bytes]:
@@ -121,40 +177,14 @@ def _version_pattern(version: Version) -> re.Pattern[bytes]:
     return re.compile(rf"(?<![0-9.])(?:{words}){more}".encode())
 
 
-def _listing(path: Path) -> Mapping[str, str]:
-    """Return the files of an archive with their digests; a name that is there twice is refused."""
+def _listing(path: Path, top: str, pages: Pages | None = None) -> Mapping[str, str]:
+    """Return the files of an archive with their digests; let `pages` see each."""
     found: dict[str, str] = {}
-    for name, data in _files(path):
-        if name in found:
-            raise _broken(path.name, f"it has {name} twice")
+    for name, data in files(path, top):
         found[name] = hashlib.sha256(data).hexdigest()
+        if pages is not None:
+            pages.see(name, data)
     return found
-
-
-def _files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Read the files of an archive, with the checksums its form has."""
-    try:
-        yield from _tar_files(path) if path.name.endswith(".tar.bz2") else _zip_files(path)
-    except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-        raise _broken(path.name, f"it cannot be read: {error}") from error
-
-
-def _tar_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    with bz2.open(path) as file:  # tarfile stops where the tar ends, and sees no cut behind it
-        while file.read(1 << 20):
-            pass
-    with tarfile.open(path, "r:bz2") as archive:
-        for info in archive:
-            content = archive.extractfile(info)
-            if content is not None:
-                yield info.name, content.read()
-
-
-def _zip_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            if not info.is_dir():
-                yield info.filename, archive.read(info)
 
 
 def check_epub(path: Path) -> None:
@@ -166,7 +196,7 @@ def check_epub(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             wrong = _wrong_with(archive)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
+    except UNREADABLE as error:
         raise _not_epub(path, f"it cannot be read: {error}") from error
     if wrong:
         raise _not_epub(path, wrong)
@@ -192,10 +222,4 @@ def _not_epub(path: Path, why: str) -> CheckError:
         f"{path.name} is no epub: {why}",
         code="EPUB_INVALID",
         remedy="Read the build's log; try the file in a reader.",
-    )
-
-
-def _broken(name: str, why: str) -> CheckError:
-    return CheckError(
-        f"{name}: {why}", code="DOCS_ARCHIVE", remedy="Read the build's log; build it anew."
     )

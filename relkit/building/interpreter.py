@@ -8,71 +8,48 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-import tarfile
+from collections.abc import Sequence
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
+from relkit.building import counting, naming
 from relkit.building.archive import top_folder
 from relkit.building.job import Job, checked_input
+from relkit.building.probe import ASK_PROBE, build_probe
+from relkit.building.unpack import unpack
 from relkit.errors import CheckError
 
 TEST_NAME = re.compile(r"test_[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
-TOTAL = re.compile(r"^Total tests: run=([\d,]+)(?: .*?failures=([\d,]+))?", re.MULTILINE)
-FAILED = re.compile(r"^[0-9,]+ tests? failed(?: again)?:\n((?: {4}.*(?:\n|$))+)", re.MULTILINE)
-RAN = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
-NAMED_VERSION = re.compile(r"[a-z]+-?(3\.\d+)")
-STAMP = re.compile(r'^#define PY_VERSION\s+"([^"]*)"', re.MULTILINE)
-PROBE = """\
-#include <Python.h>
-
-static PyObject *doubled(PyObject *module, PyObject *number)
-{
-    (void)module;
-    return PyLong_FromLong(2 * PyLong_AsLong(number));
+SHOWN = 5
+NOWHERE = "http://127.0.0.1:9/"
+OFFLINE = {
+    "PIP_NO_INDEX": "1",
+    "PIP_CONFIG_FILE": os.devnull,
+    **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE),
 }
-
-static PyObject *built_for(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
-    return PyUnicode_FromString(PY_VERSION);
-}
-
-static PyMethodDef functions[] = {
-    {"doubled", doubled, METH_O, NULL},
-    {"built_for", built_for, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
-};
-
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "relkit_probe", NULL, -1, functions, NULL, NULL, NULL, NULL,
-};
-
-PyMODINIT_FUNC PyInit_relkit_probe(void)
-{
-    return PyModule_Create(&definition);
-}
-"""
-ASK_PROBE = "import relkit_probe as probe; print(probe.doubled(21), probe.built_for())"
+"""An installation gets the pip that is in the archive: whatever asks a network fails."""
 
 
 def tested(job: Job) -> None:
     """Build, test, install and use what is in the collected ``.tar.xz``.
 
-    The option `tests` names the tests, between spaces. Facts: `version`, `tests_run`,
-    `tests_failed`, `failures`, `selection`, `venv`, `pip`, `extension`, and the seconds of each
-    part. Where tests fail, the build is done with that: nothing is installed or tried.
+    The option `tests` names the tests, between spaces. Facts: `version`, `selection`,
+    `tests_expected`, `tests_run`, `tests_skipped`, `tests_failed`, `failures`, `files_selected`,
+    `files_run`, `files_skipped`, `venv`, `pip`, `extension`, and the seconds of each part. Where
+    tests fail, the build is done with that: nothing is installed or tried.
     """
     prefix = job.folder / "work" / "prefix"
     with job.part("unpack"), checked_input(job, job.input(".tar.xz")) as archive:
         tree = _unpacked(job, archive)
     python = _made(job, tree, prefix)
-    if not _run_tests(job, python):
+    with job.part("tests"):
+        passed = run_tests(job, python)
+    if not passed:
         return
     with job.part("install"):
-        job.run(["make", "install"], cwd=tree)
-    _check_names(job, prefix)
-    _use(job, prefix)
+        job.run(["make", "install"], cwd=tree, extra=_as_users() | OFFLINE)
+    naming.check_installation(job.version, prefix)
+    use(job, prefix)
 
 
 def tried_as_stranger(job: Job) -> None:
@@ -92,16 +69,9 @@ def tried_as_stranger(job: Job) -> None:
 
 
 def _unpacked(job: Job, archive: Path) -> Path:
-    if not hasattr(tarfile, "data_filter"):
-        raise CheckError(
-            f"Python {sys.version.split()[0]} unpacks archives without looking at the names in it",
-            code="PYTHON_TOO_OLD",
-            remedy="Use Python 3.11.4 or newer.",
-        )
-    folder = job.work("unpacked")
-    with tarfile.open(archive) as file:
-        file.extractall(folder, filter="data")
-    return folder / top_folder(job.version)
+    tree = unpack(archive, job.work("unpacked"), top_folder(job.version))
+    naming.check_tree(job.version, tree)
+    return tree
 
 
 def _made(job: Job, tree: Path, prefix: Path) -> Path:
@@ -111,27 +81,52 @@ def _made(job: Job, tree: Path, prefix: Path) -> Path:
     with job.part("make"):
         job.run(["make", f"-j{_cores()}"], cwd=tree)
     # On a file system that ignores case, `python` is the folder `Python`.
-    python = next(path for path in (tree / "python", tree / "python.exe") if path.is_file())
-    _check_stamp(job, "the interpreter", job.ask([python, "-V"], cwd=tree))
+    python = tree / ("python" if (tree / "python").is_file() else "python.exe")
+    said = job.ask([python, "-V"], cwd=tree, extra=_as_users())
+    naming.check_stamp(job.version, "the interpreter", said.removeprefix("Python "))
     job.facts.update({"version": str(job.version), "configure": ("--prefix",), "jobs": _cores()})
     return python
+
+
+def _as_users() -> dict[str, str]:
+    """Return settings, all empty, which users have not: they are for the build's own process.
+
+    Tests write the whole environment into the log when one of them changes it.
+    """
+    names = ("PYTHONIOENCODING", *os.environ)
+    own = re.compile(r"PYTHON.*|PIP_.*|.*_proxy", re.IGNORECASE)
+    return {name: "" for name in names if own.fullmatch(name)}
 
 
 def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _check_stamp(job: Job, what: str, found: str) -> None:
-    if found.removeprefix("Python ") != str(job.version):
-        raise CheckError(
-            f"{what} says {found!r}, not {job.version}",
-            code="VERSION_STAMP",
-            remedy="The archive was made from another tree than it should.",
-        )
+def run_tests(job: Job, python: Path) -> bool:
+    """Run the selection and state how it went; return whether all of it passed.
+
+    Refused (``TESTS_EMPTY``, ``TESTS_MISSING``, ``TESTS_SKIPPED``) is a run that passes and leaves
+    out cases which the interpreter listed before, or of which a part proves nothing.
+    """
+    names = _selection(job)
+    listing = [_test(job, python, option, *names) for option in ("--list-tests", "--list-cases")]
+    files = counting.listed_files(listing[0][1])
+    path = job.folder / "work" / "tests.xml"
+    status, said = _test(job, python, f"-j{_cores()}", f"--junit-xml={path}", *names)
+    report = _report(path)
+    listed = counting.listed_cases(listing[1][1], report.began)
+    found = counting.account(said, files, listed, report)
+    # A test file that crashed has failed, and is in no count of tests.
+    failed = max(report.failed, counting.failures_said(said), int(status != 0))
+    if not failed:
+        _check_account(found, names, files)
+    _state(job, found, files)
+    job.facts.update({"tests_failed": failed, "failures": counting.failed_files(said)})
+    job.facts["selection"] = tuple(names)
+    return not failed
 
 
-def _run_tests(job: Job, python: Path) -> bool:
-    """Run the selection and state how it went; return whether all of it passed."""
+def _selection(job: Job) -> list[str]:
     names = job.options.get("tests", "").split()
     if not names or not all(TEST_NAME.fullmatch(name) for name in names):
         raise CheckError(
@@ -139,76 +134,77 @@ def _run_tests(job: Job, python: Path) -> bool:
             code="TEST_SELECTION",
             remedy="Name tests such as test_int, with spaces between them.",
         )
-    command = [str(python), "-m", "test", f"-j{_cores()}", *names]
-    with job.part("tests"):
-        status, said = job.attempt(command, cwd=python.parent)
-    run, counted = test_counts(said)
-    # A test file that crashed has failed, and is in no count of tests.
-    failed = max(counted, 1) if status else counted
-    if not run and not failed:
+    return names
+
+
+def _test(job: Job, python: Path, *words: str) -> tuple[int, str]:
+    command = [str(python), "-m", "test", *words]
+    return job.attempt(command, cwd=python.parent, extra=_as_users())
+
+
+def _report(path: Path) -> counting.Report:
+    try:
+        return counting.read_report(path)
+    except ET.ParseError as error:
         raise CheckError(
-            f"no test ran: {' '.join(names)}",
+            f"the report of the tests cannot be read: {error}",
+            code="TESTS_EMPTY",
+            remedy="Read the build's log; the run was cut short.",
+        ) from error
+
+
+def _state(job: Job, found: counting.Account, files: Sequence[str]) -> None:
+    counts = {"tests_expected": found.expected, "tests_run": found.run}
+    job.facts.update({**counts, "tests_skipped": found.skipped, "files_selected": len(files)})
+    job.facts.update({"files_run": len(files) - len(found.idle), "files_skipped": found.idle})
+
+
+def _check_account(found: counting.Account, names: Sequence[str], files: Sequence[str]) -> None:
+    """Refuse a run that passed and proves less than it should."""
+    if not found.expected or not found.run:
+        raise CheckError(
+            f"no test ran: {' '.join(names)}; {found.expected} expected, {found.run} run",
             code="TESTS_EMPTY",
             remedy="Read the build's log; tests that do not run prove nothing.",
         )
-    job.facts.update({"tests_run": run, "tests_failed": failed, "selection": tuple(names)})
-    job.facts["failures"] = failed_tests(said)
-    return not failed
-
-
-def test_counts(said: str) -> tuple[int, int]:
-    """Return how many tests ran and failed, from what ``python -m test`` says.
-
-    Its last line of totals counts; before 3.12 there are only unittest's own lines.
-    """
-    totals = TOTAL.findall(said)
-    if totals:
-        run, failed = totals[-1]
-        return _number(run), _number(failed)
-    return sum(int(count) for count in RAN.findall(said)), 0
-
-
-def failed_tests(said: str) -> tuple[str, ...]:
-    """Return the test files that ``python -m test`` lists as failed at its end."""
-    lists = FAILED.findall(said)
-    return tuple(lists[-1].split()) if lists else ()
-
-
-def _number(text: str) -> int:
-    return int(text.replace(",", "") or 0)
-
-
-def _check_names(job: Job, prefix: Path) -> None:
-    """Look for other versions in what was installed: names, and the header's own word."""
-    series = job.version.series
-    header = prefix / "include" / f"python{series}" / "patchlevel.h"
-    stamp = STAMP.search(header.read_text(encoding="utf-8"))
-    _check_stamp(job, header.name, stamp[1] if stamp else "")
-    names = [
-        path.name for folder in ("bin", "include", "lib") for path in prefix.glob(f"{folder}/*")
-    ]
-    alien = [name for name in names if (found := NAMED_VERSION.match(name)) and found[1] != series]
-    if alien:
+    if found.missing:
+        counts = f"{found.expected} expected, {found.run} run, {found.skipped} skipped"
         raise CheckError(
-            f"the installation of {job.version} holds {', '.join(alien)}",
-            code="OTHER_VERSION",
-            remedy="Find where the other version's name comes from (as in cpython #138067).",
+            f"{counts}; missing: {' '.join(found.missing[:SHOWN])}",
+            code="TESTS_MISSING",
+            remedy="Find in the build's log what ended these tests before they began.",
+        )
+    proved = {counting.module(file) for file in files if file not in found.idle}
+    idle = [name for name in names if not _within(proved, counting.module(name))]
+    if idle:
+        raise CheckError(
+            f"nothing ran of {' '.join(idle)}: all of it was skipped",
+            code="TESTS_SKIPPED",
+            remedy="Install what these tests need, or take them out of the world's selection.",
         )
 
 
-def _use(job: Job, prefix: Path) -> None:
+def _within(modules: set[str], name: str) -> bool:
+    return any(f"{module}.".startswith(f"{name}.") for module in modules)
+
+
+def use(job: Job, prefix: Path) -> None:
     """Do what users do first: a virtual environment, pip, a C extension."""
     python = prefix / "bin" / f"python{job.version.series}"
-    _check_stamp(job, "the installed interpreter", job.ask([python, "-V"], cwd=prefix))
+    alone = _as_users() | OFFLINE
+    said = job.ask([python, "-V"], cwd=prefix, extra=alone)
+    naming.check_stamp(job.version, "the installed interpreter", said.removeprefix("Python "))
     folder = job.folder / "work" / "venv"
     with job.part("venv"):
-        job.run([python, "-m", "venv", folder], cwd=prefix)
+        job.run([python, "-m", "venv", folder], cwd=prefix, extra=alone)
         inside = folder / "bin" / "python"
-        pip = job.ask([inside, "-m", "pip", "--version"], cwd=folder)
+        pip = job.ask([inside, "-m", "pip", "--version"], cwd=folder, extra=alone)
     job.facts.update({"venv": "made", "pip": " ".join(pip.split()[:2])})
     with job.part("extension"):
-        place = _built_probe(job, prefix)
-        answer = job.ask([inside, "-c", ASK_PROBE], cwd=place, extra={"PYTHONPATH": str(place)})
+        place = build_probe(job, prefix)
+        answer = job.ask(
+            [inside, "-c", ASK_PROBE], cwd=place, extra=alone | {"PYTHONPATH": str(place)}
+        )
     if answer != f"42 {job.version}":
         raise CheckError(
             f"the C extension answers {answer!r}, not '42 {job.version}'",
@@ -216,15 +212,3 @@ def _use(job: Job, prefix: Path) -> None:
             remedy="Look at the installed headers, and for which version they are.",
         )
     job.facts["extension"] = answer
-
-
-def _built_probe(job: Job, prefix: Path) -> Path:
-    """Build a C extension against the installed headers; return the folder it is in."""
-    place = job.work("probe")
-    (place / "probe.c").write_text(PROBE, encoding="ascii")
-    include = prefix / "include" / f"python{job.version.series}"
-    mac = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-    # Interpreters accept a plain .so too, so that nobody has to be asked for the suffix.
-    output = ["-o", "relkit_probe.so"]
-    job.run(["cc", "-shared", "-fPIC", *mac, f"-I{include}", *output, "probe.c"], cwd=place)
-    return place

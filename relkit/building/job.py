@@ -45,7 +45,8 @@ class Job:
     """A build, as `relkit.values.Build` has it, and where this machine keeps things.
 
     `blurb` is the folder of the installed blurb that the tree needs, `site` a file that holds the
-    present address of the public site.
+    present address of the public site. `index` is the address of a package index (PEP 691; empty:
+    none is asked), and `packages` the folder in which its answers are kept.
     """
 
     folder: Path
@@ -58,6 +59,9 @@ class Job:
     artifacts: Path
     blurb: Path
     site: Path
+    index: str
+    packages: Path
+    nonce: str = ""
     tools_lock: int | None = None
     facts: dict[str, Fact] = field(default_factory=dict)
 
@@ -77,6 +81,9 @@ class Job:
             artifacts=Path(told["artifacts"]),
             blurb=Path(told["blurb"]),
             site=Path(told["site"]),
+            index=told["index"],
+            packages=Path(told["packages"]),
+            nonce=build["nonce"],
             tools_lock=tools_lock,
         )
 
@@ -111,7 +118,9 @@ class Job:
     def part(self, name: str) -> Iterator[None]:
         """Mark a part of the build in its log, and note how long it took."""
         print(f"== {name}", flush=True)  # noqa: T201 (standard output is the build's log)
-        (self.folder / PART).write_text(name, encoding="ascii")
+        new = self.folder / f".{PART}.new"
+        new.write_text(name, encoding="ascii")
+        new.replace(self.folder / PART)  # whoever looks never sees it empty
         start = time.monotonic()
         yield
         self.facts[f"seconds_{name}"] = round(time.monotonic() - start, 2)

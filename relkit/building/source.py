@@ -12,13 +12,31 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 
-from relkit.building.archive import NEWS, NEWS_SOURCES, Form, Member, is_removed, payload, tar_key
-from relkit.building.compress import Packed, check_compressors, pack
+from relkit.building.archive import (
+    BLOCK,
+    NEWEST_REMOVALS,
+    NEWS,
+    NEWS_SOURCES,
+    Form,
+    Member,
+    Removal,
+    is_removed,
+    payload,
+    tar_key,
+    to_bytes,
+)
+from relkit.building.compress import check_compressors, pack
+from relkit.building.lane import Packed
 from relkit.building.objects import Objects
 from relkit.errors import CheckError, WorldError
 
+TOOLS = Path(sys.prefix) / "share" / "relkit"
+"""Where `make env` installs each version of blurb; environments for trees' docs lie there too."""
 BLURB_MARKS = ("README.rst", "LICENSE", "Include/Python.h", "Python/ceval.c")
 """The files by which blurb knows that it stands in CPython's tree."""
 BLURB_FOLDER = re.compile(r"blurb-[0-9]+(\.[0-9]+){1,3}")
@@ -44,6 +62,12 @@ def blurb_command(folder: Path) -> tuple[str, ...]:
     return (sys.executable, "-c", RUN_BLURB, str(folder))
 
 
+def blurb_version(command: Sequence[str]) -> str:
+    """Return the version of the blurb of a command, as it was installed; older ones cannot say."""
+    found = distributions(name="blurb", path=[command[-1]])
+    return next((one.version for one in found), "unknown")
+
+
 def merged_news(objects: Objects, commit: str, *, blurb: Sequence[str], folder: Path) -> bytes:
     """Return ``Misc/NEWS`` as `blurb merge` makes it of the commit's entries.
 
@@ -51,7 +75,7 @@ def merged_news(objects: Objects, commit: str, *, blurb: Sequence[str], folder: 
     """
     with objects.files(commit, NEWS_SOURCES, *BLURB_MARKS) as members:
         for member in members:
-            path = folder / member.path
+            path = folder / os.fsdecode(to_bytes(member.path))  # the same bytes in any locale
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(member.data)
     done = subprocess.run(
@@ -81,11 +105,15 @@ def merged_news(objects: Objects, commit: str, *, blurb: Sequence[str], folder: 
     return news.read_bytes()
 
 
-def archived_paths(paths: Iterable[str]) -> list[str]:
-    """Return what an archive of these paths holds, in its order, with the generated NEWS."""
-    listed = set(paths)
-    kept = {path for path in listed if not is_removed(path)}
-    if any(path.startswith(f"{NEWS_SOURCES}/") for path in listed):
+def archived_paths(paths: Iterable[str], listed: Iterable[Removal] = NEWEST_REMOVALS) -> list[str]:
+    """Return what an archive of these paths holds, in its order, with the generated NEWS.
+
+    `listed` is what the archives of the branch leave out.
+    """
+    left_out = tuple(listed)
+    there = set(paths)
+    kept = {path for path in there if not is_removed(path, left_out)}
+    if any(path.startswith(f"{NEWS_SOURCES}/") for path in there):
         if NEWS in kept:
             raise CheckError(
                 f"the commit has {NEWS}, and {NEWS_SOURCES} to make it from",
@@ -124,19 +152,58 @@ def in_order(
         yield held.pop(path)
 
 
+@dataclass(frozen=True)
+class Stream:
+    """A tar on its way: its pieces, about how many bytes they will be, and its ``Misc/NEWS``.
+
+    Without `news` the file is the commit's own, or there is none. Else it waits for blurb.
+    """
+
+    pieces: Iterator[bytes]
+    about: int
+    news: Callable[[], bytes] | None
+
+
+@contextmanager
+def streamed(
+    objects: Objects,
+    commit: str,
+    *,
+    form: Form,
+    blurb: Sequence[str],
+    work: Path,
+    look: Callable[[Member], None] = lambda _: None,
+) -> Iterator[Stream]:
+    """Stream the tar of a commit; `look` sees each member as it is written.
+
+    `work` is empty. blurb runs while the first members are written.
+    """
+    order = archived_paths(entry.path for entry in objects.entries(commit))
+    sizes = objects.sizes(commit)
+    with ThreadPoolExecutor(max_workers=1) as pool, objects.files(commit) as members:
+        news = None
+        if NEWS in order and NEWS not in sizes:
+            merged = pool.submit(merged_news, objects, commit, blurb=blurb, folder=work)
+            news = merged.result
+        made = {} if news is None else {NEWS: news}
+        ordered = in_order(members, order, made)
+        about = sum(2 * BLOCK + sizes.get(path, 0) for path in order)
+        yield Stream(payload(_looked_at(ordered, look), form), about, news)
+
+
+def _looked_at(members: Iterable[Member], look: Callable[[Member], None]) -> Iterator[Member]:
+    for member in members:
+        look(member)
+        yield member
+
+
 def write_source(
     objects: Objects, commit: str, *, form: Form, blurb: Sequence[str], work: Path, out: Path
 ) -> tuple[Packed, Packed, Packed]:
     """Write ``<top>.tgz`` and ``<top>.tar.xz`` of a commit into `out`; return them and the tar.
 
-    `work` is empty. blurb runs while the first members are packed.
+    `work` is empty. This makes the archives and nothing more; see `relkit.building.export`.
     """
     check_compressors()
-    order = archived_paths(entry.path for entry in objects.entries(commit))
-    with ThreadPoolExecutor(max_workers=1) as pool, objects.files(commit) as members:
-        made: dict[str, Callable[[], bytes]] = {}
-        if NEWS in order:
-            merged = pool.submit(merged_news, objects, commit, blurb=blurb, folder=work)
-            made[NEWS] = merged.result
-        pieces = payload(in_order(members, order, made), form)
-        return pack(pieces, tgz=out / f"{form.top}.tgz", xz=out / f"{form.top}.tar.xz")
+    with streamed(objects, commit, form=form, blurb=blurb, work=work) as stream:
+        return pack(stream.pieces, tgz=out / f"{form.top}.tgz", xz=out / f"{form.top}.tar.xz")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from relkit import records as log
 from relkit.history import History
+from relkit.manifest import expected_of
 from relkit.rehearsal.world import export_page
 from relkit.seal import PAGE
 from relkit.steps.build import test_source
@@ -40,7 +41,8 @@ def _made(history: History) -> Iterator[str]:
     manifest, facts = results[close_manifest], results[test_source].facts
     yield f"  commit    {results[commit_release].commit}"
     yield f"  tag       {history.release.tag}, object {results[tag_release].tag_object}"
-    for one in manifest.subjects[:2]:
+    names = {one.name for one in expected_of(history.release, "source")}
+    for one in (one for one in manifest.subjects if one.name in names):
         yield f"  {one.sha256}  {one.name} ({one.size:,} bytes)"
     yield f"  signed    {len(manifest.companions)} signatures over {len(manifest.subjects)} files"
     yield f"  tests     {facts.get('tests_run')} run: {facts.get('selection')}"

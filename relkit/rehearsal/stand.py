@@ -18,6 +18,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from relkit.rehearsal.bundled import SINCE as SBOM_SINCE
+from relkit.rehearsal.bundled import bundled
 from relkit.release import Version
 
 FILES = Path(__file__).parent / "tree_files"
@@ -33,6 +35,8 @@ SINCE = {
     "Include/internal/pycore_magic_number.h": MAGIC_HEADER_SINCE,
     "Lib/pydoc_data/module_docs.py": MODULE_DOCS_SINCE,
     "Lib/test/test_importlib/test_util.py": MAGIC_HEADER_SINCE,
+    "Modules/beads/COPYING": SBOM_SINCE,
+    "Modules/beads/beads.h": SBOM_SINCE,
     "Tools/build/regen-configure.sh": 12,
 }
 """The minor version since which a file is there."""
@@ -156,6 +160,7 @@ def files(stand: Stand) -> dict[str, bytes]:
         path = _renamed(name.replace("SERIES", series), version)
         if version.minor >= SINCE.get(path, 0):
             tree[path] = template.render(values).encode()
+    tree |= bundled(tree, version.minor)
     return tree | _whatsnew_before(version) | _fixes(stand) | _news(stand)
 
 

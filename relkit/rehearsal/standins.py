@@ -13,16 +13,21 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
-from relkit.building.job import FILE_NAME, Job
+from relkit.building.job import FILE_NAME, WORK, Job
+from relkit.building.objects import Objects
 from relkit.errors import CheckError
+from relkit.expected import SBOM
+from relkit.manifest import SITE
 
 STANDINS: Mapping[str, str] = dict.fromkeys(
     ("windows", "macos", "android", "ios"), "relkit.rehearsal.standins:deliver"
 )
 """The builds of a rehearsal's experts, to be added to `relkit.building.builder.PROGRAMS`."""
 MANIFEST = ".json"
+DOCUMENT_ID, PACKAGE_ID = "SPDXRef-DOCUMENT", "SPDXRef-PACKAGE-cpython"
 NOTE = "REHEARSAL-STAND-IN.txt"
 DOS_EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -30,21 +35,32 @@ DOS_EPOCH = (1980, 1, 1, 0, 0, 0)
 def deliver(job: Job) -> None:
     """Make the stand-ins named by the option `files`, with semicolons between them.
 
-    One in JSON is a manifest: it lists the packages among them with their digests.
+    Of those in JSON an SBOM describes the file it lies beside, by its digest; any other is a
+    manifest: it lists the packages among them with their digests.
     """
     made: dict[str, bytes] = {}
-    for name in sorted(job.options["files"].split(";"), key=_is_manifest):
-        form = next((make for suffix, make in FORMS.items() if name.endswith(suffix)), None)
-        if (form is None and not _is_manifest(name)) or not FILE_NAME.fullmatch(name):
-            raise CheckError(
-                f"a rehearsal has no stand-in for {name[:80]!r}",
-                code="BUILD_UNKNOWN",
-                remedy=f"Stand-ins are made for {', '.join([*FORMS, MANIFEST])}.",
-            )
-        text = _text(job, name)
-        made[name] = form(text) if form else _manifest(job, text, made)
+    for name in sorted(job.options["files"].split(";"), key=lambda name: name.endswith(MANIFEST)):
+        made[name] = _made(job, name, made)
         (job.out / name).write_bytes(made[name])
     job.facts.update({"commit": job.commit, "version": str(job.version), "form": "stand-in"})
+
+
+def _made(job: Job, name: str, made: Mapping[str, bytes]) -> bytes:
+    """Return a stand-in; one that describes others is made after them."""
+    text, described = _text(job, name), name.removesuffix(SBOM)
+    if FILE_NAME.fullmatch(name):
+        if name.endswith(SBOM) and described in made:
+            return _sbom(job, text, described, made[described])
+        if name.endswith(MANIFEST) and not name.endswith(SBOM):
+            return _manifest(job, text, made)
+        for suffix, make in FORMS.items():
+            if name.endswith(suffix):
+                return make(text)
+    raise CheckError(
+        f"a rehearsal has no stand-in for {name[:80]!r}",
+        code="BUILD_UNKNOWN",
+        remedy=f"Stand-ins are made for {', '.join([*FORMS, MANIFEST])}, and SBOMs of these.",
+    )
 
 
 def _text(job: Job, name: str) -> bytes:
@@ -58,10 +74,6 @@ def _text(job: Job, name: str) -> bytes:
     ).encode()
 
 
-def _is_manifest(name: str) -> bool:
-    return name.endswith(MANIFEST)
-
-
 def _manifest(job: Job, text: bytes, files: Mapping[str, bytes]) -> bytes:
     """List the packages as the install manager's index does, with the words of the stand-in."""
     packages = [
@@ -71,6 +83,43 @@ def _manifest(job: Job, text: bytes, files: Mapping[str, bytes]) -> bytes:
     ]
     data = {"note": text.decode(), "commit": job.commit, "versions": packages}
     return json.dumps(data, indent=1).encode() + b"\n"
+
+
+def _sbom(job: Job, text: bytes, name: str, data: bytes) -> bytes:
+    """Describe a stand-in in SPDX 2.3: the one package it is, of the time of the commit."""
+    seconds = Objects(job.repository, job.folder / WORK).commit_time(job.commit)
+    digest, address = (
+        hashlib.sha256(data).hexdigest(),
+        f"{SITE}ftp/python/{job.version.base}/{name}",
+    )
+    package = {
+        "SPDXID": PACKAGE_ID,
+        "name": "CPython",
+        "versionInfo": str(job.version),
+        "packageFileName": name,
+        "downloadLocation": address,
+        "checksums": [{"algorithm": "SHA256", "checksumValue": digest}],
+        "filesAnalyzed": False,
+        "licenseConcluded": "NOASSERTION",
+        "primaryPackagePurpose": "INSTALL",
+    }
+    described = {"spdxElementId": DOCUMENT_ID, "relatedSpdxElement": PACKAGE_ID}
+    document = {
+        "SPDXID": DOCUMENT_ID,
+        "spdxVersion": "SPDX-2.3",
+        "dataLicense": "CC0-1.0",
+        "name": name,
+        "documentNamespace": f"{address}{SBOM}",
+        "creationInfo": {
+            "created": f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "creators": ["Tool: relkit rehearsal"],
+        },
+        "comment": text.decode(),
+        "packages": [package],
+        "files": [],
+        "relationships": [described | {"relationshipType": "DESCRIBES"}],
+    }
+    return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
 
 
 def _chm(text: bytes) -> bytes:

@@ -32,7 +32,8 @@ from relkit.adapters.signers import LocalSigners
 from relkit.adapters.sigstore import SigstoreSigner, trusted_root, verify_bundle
 from relkit.adapters.website import PythonOrg
 from relkit.building.builder import PROGRAMS
-from relkit.building.source import blurb_command
+from relkit.building.provenance import LOCAL_BUILDER
+from relkit.building.source import TOOLS, blurb_command
 from relkit.errors import UsageError
 from relkit.manifest import SITE
 from relkit.policy import Policy
@@ -62,9 +63,6 @@ from relkit.rehearsal.state import locked, write_whole
 from relkit.release import Release
 from relkit.values import Companion, Person
 from relkit.worlds import WorldFile
-
-TOOLS = Path(sys.prefix) / "share" / "relkit"
-"""Where `make env` installs each version of blurb; environments for trees' docs lie there too."""
 
 
 def make_rehearsal(file: WorldFile, record: Path, release: Release, repository: str = "") -> Made:
@@ -156,7 +154,14 @@ def _wired(
     drafts = LocalAnnouncements(
         folder=state / "drafts" / key, peps=state / "peps.git", posts=state / "posts.json"
     )
-    places = Places(state / "fork.git", artifacts, blurb, address)
+    places = Places(
+        repository=state / "fork.git",
+        artifacts=artifacts,
+        blurb=blurb,
+        site=address,
+        packages=state / "packages",
+        index=file.package_index,
+    )
     return World(
         name=file.name,
         rehearsal=True,
@@ -227,6 +232,7 @@ def _policy(file: WorldFile, fingerprint: str, issuer: str) -> Policy:
         sigstore_identity=file.manager_email,
         sigstore_issuer=issuer,
         gpg_fingerprint=fingerprint,
+        builders=dict.fromkeys({**PROGRAMS, **STANDINS}, LOCAL_BUILDER),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
+from relkit.building.sums import SUMS
 from relkit.kinds import AMENDMENTS
 from relkit.manifest import Manifest, expected, expected_of, schemes
 from relkit.plan import Check, Plan, Result
@@ -17,7 +18,7 @@ from relkit.steps.delivery import HERE, MACHINES, Artifacts, delivering, started
 from relkit.steps.experts import notarised
 from relkit.steps.prepare import check_cycle, experts, message
 from relkit.steps.publish import tag_upstream
-from relkit.steps.sign import LATER, MANIFEST, signed, signing, to_sign, unchanged, written
+from relkit.steps.sign import LATER, MANIFEST, signed, signing, summed, to_sign, unchanged, written
 from relkit.steps.site import exact_rows, site_release
 from relkit.texts import notice
 from relkit.values import Artifact, Tag
@@ -25,6 +26,7 @@ from relkit.words import in_words
 
 PHASE = "Amendment"
 AMENDED_SUBJECTS, AMENDED = "subjects-2.json", "manifest-2.json"
+AMENDED_SUMS = f"{SUMS}-2"
 
 
 def about(release: Release, first: Manifest) -> Release:
@@ -279,13 +281,15 @@ def close_amendment(release: Release, world: World, results: Results) -> Plan:
 
     A second manifest: all files and signatures of the first with those that came late. It names
     the first by its digest, lies beside it, and is itself signed by every scheme of the release,
-    so that nobody but the release manager can add a file to what was published.
+    so that nobody but the release manager can add a file to what was published. `SHA256SUMS-2` has
+    the digests of all these files, for `sha256sum -c`.
     """
     frozen, first = results[freeze_amendment], results[find_missing]
     companions = yield from signed(world, late_to_sign(release, results))
     every = (*first.companions, *companions)
     amended = frozen.model_copy(update={"companions": every})
     yield from written(world, AMENDED, amended)
+    yield summed(world, AMENDED_SUMS, amended)
     for scheme in schemes(release):
         yield signing(world, scheme, file_of(amended))
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from pydantic import Field
+
 from relkit.kinds import where
 from relkit.manifest import builds, expected_of
 from relkit.plan import Check, Plan, Result
@@ -21,16 +25,24 @@ from relkit.steps.delivery import (
     delivering,
     facts,
     in_order,
+    provenance_fits,
     stamped,
     started,
 )
 from relkit.steps.prepare import experts, message
+from relkit.steps.sboms import LACKS, described, lacking
 from relkit.steps.source import commit_release, push_to_fork, tag_release
 from relkit.texts import notice
 from relkit.values import Artifact, Build, ObjectId
 
 INSTALLERS, DOCS = where(publishes=True, installers=True), where(docs=True)
 NOT_RUN = "not run"
+
+
+class Source(Artifacts):
+    """The collected source archives with their SBOMs, and what their build states about them."""
+
+    facts: dict[str, str] = Field(default_factory=dict)
 
 
 @step(phase=PHASE, where=MACHINES, after=[push_to_fork])
@@ -65,12 +77,13 @@ def tell_experts(release: Release, world: World, results: Results) -> Plan:
     yield from message(world, "tagged", subject, text, *(one.role for one in people))
 
 
-@step(phase=PHASE, where=HERE, after=[start_builds], returns=Artifacts)
+@step(phase=PHASE, where=HERE, after=[start_builds], returns=Source)
 def collect_source(release: Release, world: World, results: Results) -> Plan:
     """Collect the source archives.
 
-    Both builds must have made the same bytes: where they differ, something got in that is not in
-    the commit. Then the files are taken by digest; from here on an artifact is known by its
+    Both builds must have made the same bytes, archives and SBOMs: where they differ, something got
+    in that is not in the commit. Each SBOM (from 3.12 on) must name the digest of the archive it
+    lies beside. Then the files are taken by digest; from here on an artifact is known by its
     SHA-256. Comparing and testing them begins at once, beside what others do.
     """
     build = delivering(release, world, results[commit_release].commit, "source")
@@ -86,11 +99,15 @@ def collect_source(release: Release, world: World, results: Results) -> Plan:
         code="REBUILD_DIFFERS",
         remedy="Compare the two builds; something of their surroundings is in the archive.",
     )
+    yield provenance_fits(world, again_build, again)
+    yield from described(world, build, first.files)
+    yield from lacking(first)
     yield from collected(release, world, build, first)
     if any(file.name.endswith(".tar.xz") for file in first.files):
         for check in checks_of_source(release, world, results, first.files):
             yield started(world, check)
-    yield Result(Artifacts(files=in_order(first.files)))
+    stated = {name: said for name, said in facts(first).facts.items() if name != LACKS}
+    yield Result(Source(files=in_order(first.files), facts=stated))
 
 
 def checks_of_source(
@@ -132,18 +149,36 @@ def collect_docs(release: Release, world: World, results: Results) -> Plan:
         remedy="Look at them with the documentation expert.",
         warns=True,
     )
-    epubcheck = found.get("epubcheck", NOT_RUN)
-    if not epubcheck.startswith(NOT_RUN):
+    yield from book(found)
+    yield from collected(release, world, build, result)
+    yield Result(Documentation(files=in_order(result.files), facts=found))
+
+
+def book(found: Mapping[str, str]) -> Plan:
+    """Yield what epubcheck said of the EPUB, or that nobody has asked it.
+
+    Real trees have errors that readers pass over, as CPython's own check does. A fatal error is a
+    page that cannot be shown.
+    """
+    verdict = found.get("epubcheck", NOT_RUN)
+    clean, not_run = verdict == "no errors", verdict.startswith(NOT_RUN)
+    said = f"{verdict}. {found.get('epubcheck_first', '')}".strip()
+    if not not_run:
         yield Check(
-            "epubcheck finds no error",
-            epubcheck == "no errors",
-            found=epubcheck,
+            "every page of the EPUB can be shown",
+            clean or found.get("epubcheck_fatal") == "0",
+            found=said,
             code="EPUB_INVALID",
             remedy="Read the log of the build docs, or waive it after a look at the book.",
             waivable=True,
         )
-    yield from collected(release, world, build, result)
-    yield Result(Documentation(files=in_order(result.files), facts=found))
+    yield Check(
+        "epubcheck finds no error",
+        None if not_run else clean,
+        found=said,
+        remedy="Install epubcheck on the build machine; show what it found to the docs expert.",
+        warns=True,
+    )
 
 
 def platform_files(
@@ -160,6 +195,7 @@ def platform_files(
         if result is None:
             continue
         yield stamped(release, commit, name, result)
+        yield from described(world, build, result.files)
         yield from collected(release, world, build, result)
         files += result.files
     yield Result(Artifacts(files=in_order(files)))
@@ -177,9 +213,10 @@ def collect_windows(release: Release, world: World, results: Results) -> Plan:
     """Collect the Windows files.
 
     Installers and packages from the Windows expert's pipeline: exact names, built from the release
-    commit, taken by digest. That can take hours; the cell returns meanwhile and is run again. If
-    the expert is missing, waiving the wait lets the release go on without these files, and its page
-    says so.
+    commit, taken by digest. From 3.12 on installers and embeddable packages come with SBOMs, each
+    of which must name the digest of its file. That can take hours; the cell returns meanwhile and
+    is run again. If the expert is missing, waiving the wait lets the release go on without these
+    files, and its page says so.
     """
     yield from platform_files(release, world, results[commit_release].commit, "windows")
 

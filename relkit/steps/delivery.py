@@ -9,8 +9,10 @@ from functools import partial
 
 from pydantic import Field
 
+from relkit.building.provenance import check_provenance, read_provenance
+from relkit.errors import CheckError
 from relkit.manifest import expected_of
-from relkit.plan import Action, Check, Expect, Item, Plan, Wait
+from relkit.plan import Action, Check, Evidence, Expect, Item, Plan, Wait
 from relkit.ports import World
 from relkit.release import Release
 from relkit.step import Results
@@ -166,6 +168,45 @@ def collected(release: Release, world: World, build: Build, result: BuildResult)
             done=Expect(partial(world.artifacts.artifact, name=file.name), equals=file),
             undo=partial(world.artifacts.discard, name=file.name),
         )
+    yield from _stated(world, build, result)
+
+
+def provenance_fits(world: World, build: Build, result: BuildResult) -> Check:
+    """Return the check that a build says of its files what the plan and the policy ask (T17).
+
+    An expert's build that says nothing can be let through by a waiver; those of the source never,
+    and none that says something else.
+    """
+    builder = world.policy.builders.get(build.name)
+    found, code = "", ""
+    try:
+        check_provenance(result.provenance, build=build, files=result.files, builder=builder)
+    except CheckError as error:
+        found, code = str(error), error.code
+    return Check(
+        f"{build.name} was made from {build.options.get('tag')} at {build.commit} "
+        f"by {builder or 'nobody'}, as its provenance says of exactly these files",
+        not code,
+        found=found,
+        code=code or "PROVENANCE_MISSING",
+        remedy="Use nothing of this build until it is known how it was made; have it made anew.",
+        waivable=code == "PROVENANCE_MISSING" and build.name not in {"source", "rebuild"},
+    )
+
+
+def _stated(world: World, build: Build, result: BuildResult) -> Plan:
+    """Yield what becomes of a build's provenance: compared, shown, and kept beside the files."""
+    check = provenance_fits(world, build, result)
+    yield check
+    if not check.ok:
+        return
+    name = f"provenance-{build.name}.json"
+    yield Evidence(f"Provenance of {build.name}", read_provenance(result.provenance).line)
+    yield Action(
+        do=partial(world.artifacts.write, name=name, text=result.provenance),
+        done=Expect(partial(world.artifacts.read, name=name), equals=result.provenance),
+        undo=partial(world.artifacts.discard, name=name),
+    )
 
 
 def other_versions(release: Release, names: list[str]) -> list[str]:

@@ -75,8 +75,9 @@ def listed(release: Release, world: World, manifest: Manifest) -> Plan:
         names = [file.name for file in manifest.files if folder_of[file.name] == folder]
         yield _names(world, f"/{folder}/", names, "LISTING_STALE")
     own, *others = pages(release)
-    rows = [row.url.rpartition("/")[2] for row in site_files(release, manifest)]
-    yield _names(world, own, rows, "PAGE_INCOMPLETE")
+    links = [x for row in site_files(release, manifest) for x in (row.url, row.sbom_spdx2_file)]
+    names = [link.rpartition("/")[2] for link in links if link]
+    yield _names(world, own, names, "PAGE_INCOMPLETE")
     for page in others:
         yield _names(world, page, [own], "PAGE_INCOMPLETE")
 

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable
 from functools import partial
 from typing import Any
 
+from relkit.building.sums import SUMS, checksums
 from relkit.manifest import Manifest, absent, expected, signatures
 from relkit.plan import Action, Check, Evidence, Expect, Item, Plan, Result
 from relkit.ports import World
@@ -134,13 +135,21 @@ def _manifest(
 
 def written(world: World, name: str, manifest: Manifest) -> Plan:
     """Yield what writes a manifest beside the collected files; it is the result of the step."""
-    text = manifest.to_text()
-    yield Action(
+    yield _writing(world, name, manifest.to_text())
+    yield Result(manifest)
+
+
+def summed(world: World, name: str, manifest: Manifest) -> Action:
+    """Return the action that writes the digests of a manifest's files as ``sha256sum -c`` reads."""
+    return _writing(world, name, checksums(manifest.files))
+
+
+def _writing(world: World, name: str, text: str) -> Action:
+    return Action(
         do=partial(world.artifacts.write, name=name, text=text),
         done=Expect(partial(world.artifacts.read, name=name), equals=text),
         undo=partial(world.artifacts.discard, name=name),
     )
-    yield Result(manifest)
 
 
 def to_sign(release: Release, frozen: Manifest) -> tuple[tuple[str, Artifact], ...]:
@@ -154,8 +163,8 @@ def to_sign(release: Release, frozen: Manifest) -> tuple[tuple[str, Artifact], .
 def sign_artifacts(release: Release, world: World, results: Results) -> Plan:
     """Sign the artifacts.
 
-    Each file of the frozen set that is signed at all (the docs archives are not) is signed with
-    Sigstore, under one short-lived certificate, and before 3.14 with GPG too ([PEP
+    Each file of the frozen set that is signed at all (the docs archives are not, the SBOMs are) is
+    signed with Sigstore, under one short-lived certificate, and before 3.14 with GPG too ([PEP
     761](https://peps.python.org/pep-0761/)). Each signature is verified as it was written, against
     the exact identity of the policy. A signature that is good already is kept. An entry in the
     transparency log stays for ever, also after a respin.
@@ -182,12 +191,14 @@ def close_manifest(release: Release, world: World, results: Results) -> Plan:
     """Close the manifest.
 
     The signatures get their digests too. What is published from here on is what this file lists,
-    and it is what the gate before publication is about.
+    and it is what the gate before publication is about. Beside it lies `SHA256SUMS` with the same
+    digests: `sha256sum -c SHA256SUMS` compares all files, without relkit.
     """
     frozen = results[freeze_subjects]
     companions = yield from signed(world, to_sign(release, frozen))
     manifest = frozen.model_copy(update={"companions": companions})
     yield from written(world, MANIFEST, manifest)
+    yield summed(world, SUMS, manifest)
 
 
 def signed(
