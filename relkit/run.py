@@ -22,6 +22,8 @@ from relkit.standing import Proposal
 from relkit.values import Json
 
 POLL_SECONDS = 0.1
+REST = 5
+"""How many times as long as a look took a waiting run rests: looking may mean hashing."""
 
 
 class Run(Deciding, Respinning, Deviating):
@@ -91,6 +93,7 @@ class Run(Deciding, Respinning, Deviating):
     def _ready(self, proposal: Proposal) -> Proposal:
         """Wait as long as the world is patient; refuse failed checks at once."""
         end = time.monotonic() + self.world.patience_seconds
+        rest = POLL_SECONDS
         while True:
             self._require_checks(proposal)
             awaited = proposal.awaited
@@ -106,8 +109,10 @@ class Run(Deciding, Respinning, Deviating):
                     code="NOT_READY",
                     remedy="Run this again when it is there; after the deadline, ask them.",
                 )
-            time.sleep(POLL_SECONDS)
+            time.sleep(rest)
+            begun = time.monotonic()
             proposal = self.propose(proposal.step.name)
+            rest = max(POLL_SECONDS, REST * (time.monotonic() - begun))
 
     def _await(self, proposal: Proposal, wait: WaitData) -> datetime:
         """Set going what does not go; record once that it is awaited; return its deadline."""

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from sources import BLURB, TOP, sample, tar
+from sources import BLURB, TOP, VERSION, sample, tar
 
-from relkit.building.archive import NEWS, Form, Member, payload
+from relkit.building.archive import NEWS, Form, Member, payload, removals
 from relkit.building.objects import Objects
 from relkit.building.source import archived_paths, blurb_command, in_order, merged_news
 
@@ -84,7 +84,7 @@ def good(folder: Path) -> Good:
         (folder / name).mkdir()
     objects = Objects(repository, folder / "scratch")
     news = merged_news(objects, commit, blurb=blurb_command(BLURB), folder=folder / "news")
-    order = archived_paths(entry.path for entry in objects.entries(commit))
+    order = archived_paths((entry.path for entry in objects.entries(commit)), removals(VERSION))
     with objects.files(commit) as members:
         found = tuple(in_order(members, order, {NEWS: lambda: news}))
     return Good(repository, commit, objects.commit_time(commit), found)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sources import BLURB, TOP, commit, git, sample, tar, write
+from sources import BLURB, TOP, VERSION, commit, git, sample, tar, write
 
 import relkit.building.archive_read
 import relkit.building.archive_stream
@@ -22,7 +22,7 @@ from relkit.building.archive import Form, Member, is_removed
 from relkit.building.archive_read import read_members
 from relkit.building.archive_stream import TarStream
 from relkit.building.compare import Difference, TreeReport, check_same_payload, compare
-from relkit.building.objects import Objects
+from relkit.building.objects import Objects, Tree
 from relkit.building.source import blurb_command, merged_news, write_source
 from relkit.errors import CheckError, WorldError
 
@@ -45,7 +45,7 @@ GOOD = [
 ]
 
 
-class Tree:
+class Sample:
     """A commit, and archives to compare with it."""
 
     def __init__(self, folder: Path) -> None:
@@ -58,17 +58,17 @@ class Tree:
         return self.compare_files(*write(self.folder / "out", [data]))
 
     def compare_files(self, tgz: Path, xz: Path) -> TreeReport:
-        report = compare(self.objects, self.commit, xz, top=TOP, news=NEWS.data)
+        report = compare(Tree.of(self.objects, self.commit, VERSION), xz, top=TOP, news=NEWS.data)
         check_same_payload(report, tgz)
         return report
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    return Tree(tmp_path_factory.mktemp("tree"))
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    return Sample(tmp_path_factory.mktemp("tree"))
 
 
-def test_an_archive_of_the_commit_is_explained_in_full(tree: Tree) -> None:
+def test_an_archive_of_the_commit_is_explained_in_full(tree: Sample) -> None:
     report = tree.compare(tar(GOOD))
     report.verify()
     assert (report.files, report.equal, report.by_eol, report.removed) == (5, 3, 1, 2)
@@ -82,14 +82,16 @@ def test_what_the_writer_makes_of_the_sample_is_explained_in_full(tmp_path: Path
     objects = Objects(repository, tmp_path / "scratch")
     blurb = blurb_command(BLURB)
     form = Form(TOP, objects.commit_time(released))
-    write_source(objects, released, form=form, blurb=blurb, work=tmp_path / "work", out=tmp_path)
+    tree = Tree.of(objects, released, VERSION)
+    write_source(tree, form=form, blurb=blurb, work=tmp_path / "work", out=tmp_path)
     news = merged_news(objects, released, blurb=blurb, folder=tmp_path / "news")
-    report = compare(objects, released, tmp_path / f"{TOP}.tar.xz", top=TOP, news=news)
+    report = compare(tree, tmp_path / f"{TOP}.tar.xz", top=TOP, news=news)
     check_same_payload(report, tmp_path / f"{TOP}.tgz")
     report.verify()
     assert report.by_eol == 2
     assert report.equal + report.by_eol + report.removed == len(objects.entries(released))
-    assert all(is_removed(path) for path in (".gitattributes", "Misc/NEWS.d/next/README.rst"))
+    left_out = (".gitattributes", "Misc/NEWS.d/next/README.rst")
+    assert all(is_removed(path, tree.removals) for path in left_out)
 
 
 def changed(path: str, **values: object) -> list[Member]:
@@ -126,7 +128,7 @@ MUTANTS = {
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_difference_is_found_and_classed(tree: Tree, name: str) -> None:
+def test_a_difference_is_found_and_classed(tree: Sample, name: str) -> None:
     members, path, what = MUTANTS[name]
     report = tree.compare(tar(members))
     assert Difference(path, what) in report.unexplained
@@ -196,20 +198,20 @@ UNSAFE = {
 
 
 @pytest.mark.parametrize("name", UNSAFE)
-def test_an_unsafe_member_is_refused(tree: Tree, name: str) -> None:
+def test_an_unsafe_member_is_refused(tree: Sample, name: str) -> None:
     with pytest.raises(CheckError, match="ARCHIVE_UNSAFE"):
         tree.compare(UNSAFE[name])
     written = {path.name for path in tree.folder.iterdir()}
     assert written == {"r.git", "scratch", "out"}
 
 
-def test_an_empty_folder_is_a_difference(tree: Tree) -> None:
+def test_an_empty_folder_is_a_difference(tree: Sample) -> None:
     report = tree.compare(odd(f"{TOP}/empty", type=tarfile.DIRTYPE, mode=0o755))
     assert report.unexplained == (Difference("empty", "empty-folder"),)
 
 
 def test_too_many_members_are_refused_in_bounded_memory(
-    tree: Tree, monkeypatch: pytest.MonkeyPatch
+    tree: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relkit.building.archive_read, "MAX_MEMBERS", 50)
     many = b"".join(Form(TOP, 0).member(Member(f"f{number}", b"")) for number in range(100))
@@ -218,7 +220,7 @@ def test_too_many_members_are_refused_in_bounded_memory(
 
 
 def test_a_bomb_is_refused_in_bounded_memory(
-    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tree: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relkit.building.archive_stream, "MAX_TAR_BYTES", 24 << 20)
     tgz, xz = write(tmp_path, (bytes(1 << 20) for _ in range(40)))  # a tar of nothing but its end
@@ -252,7 +254,7 @@ DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_a_damaged_archive_is_refused(tree: Tree, tmp_path: Path, name: str) -> None:
+def test_a_damaged_archive_is_refused(tree: Sample, tmp_path: Path, name: str) -> None:
     tgz, xz = write(tmp_path, [tar(GOOD)])
     which, change = DAMAGE[name]
     path = {"tgz": tgz, "xz": xz}[which]
@@ -261,14 +263,14 @@ def test_a_damaged_archive_is_refused(tree: Tree, tmp_path: Path, name: str) -> 
         tree.compare_files(tgz, xz)
 
 
-def test_archives_with_different_content_are_refused(tree: Tree, tmp_path: Path) -> None:
+def test_archives_with_different_content_are_refused(tree: Sample, tmp_path: Path) -> None:
     tgz, xz = write(tmp_path, [tar(GOOD)])
     tgz.write_bytes(gzip.compress(tar(changed("Lib/os.py", data=b"import poslx\n"))))
     with pytest.raises(CheckError, match="ARCHIVES_DIFFER"):
         tree.compare_files(tgz, xz)
 
 
-def test_a_submodule_is_refused(tree: Tree, tmp_path: Path) -> None:
+def test_a_submodule_is_refused(tree: Sample, tmp_path: Path) -> None:
     entry = f"160000 commit {tree.commit}\tlib\n"
     listed = git(tree.folder / "r.git", "mktree", "--missing", given=entry.encode())
     scratch = tmp_path / "scratch"
@@ -277,12 +279,12 @@ def test_a_submodule_is_refused(tree: Tree, tmp_path: Path) -> None:
         Objects(tree.folder / "r.git", scratch).entries(listed)
 
 
-def test_a_commit_that_is_not_there_is_refused(tree: Tree) -> None:
+def test_a_commit_that_is_not_there_is_refused(tree: Sample) -> None:
     with pytest.raises(WorldError, match="GIT_FAILED"):
         tree.objects.entries("0123456789" * 4)
 
 
-def test_the_repositorys_own_settings_change_nothing(tree: Tree, tmp_path: Path) -> None:
+def test_the_repositorys_own_settings_change_nothing(tree: Sample, tmp_path: Path) -> None:
     """Neither its attributes, nor its configuration, nor a replaced object."""
     repository = tree.folder / "r.git"
     (repository / "info").mkdir(exist_ok=True)

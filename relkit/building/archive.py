@@ -76,11 +76,7 @@ def removals(version: Version) -> tuple[Removal, ...]:
     return tuple(one for one in REMOVED if one.since <= version.minor <= one.until)
 
 
-NEWEST_REMOVALS = tuple(one for one in REMOVED if one.until == NEWEST)
-"""The list for branches that are developed now."""
-
-
-def is_removed(path: str, listed: Iterable[Removal] = NEWEST_REMOVALS) -> bool:
+def is_removed(path: str, listed: Iterable[Removal]) -> bool:
     """Tell whether a path of the commit stays out of the archives, by the list of its branch."""
     return any(removal.holds(path) for removal in listed)
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from relkit.building.archive import NEWEST_REMOVALS, NEWS, Removal, is_removed, to_bytes
+from relkit.building.archive import NEWS, is_removed, to_bytes
 from relkit.building.archive_read import Found, read_members
 from relkit.building.archive_stream import TarStream, unpacked
-from relkit.building.objects import Entry, Objects
+from relkit.building.objects import Entry, Objects, Tree
 from relkit.errors import CheckError
 
 STRAY = re.compile(
@@ -82,15 +82,6 @@ class TreeReport:
             code="TREE_MISMATCH",
             remedy="Do not publish it. Find where the difference comes from, then build anew.",
         )
-
-
-@dataclass(frozen=True)
-class Tree:
-    """The commit to compare with, and the list of its branch of what archives leave out."""
-
-    objects: Objects
-    commit: str
-    removals: tuple[Removal, ...] = NEWEST_REMOVALS
 
 
 @dataclass
@@ -172,8 +163,7 @@ class _Comparison:
 
 
 def compare(
-    objects: Objects,
-    commit: str,
+    tree: Tree,
     archive: Path,
     *,
     top: str,
@@ -187,7 +177,6 @@ def compare(
     the report; its `verify` refuses them.
     """
     is_news = None if news is None else lambda data: data == news
-    tree = Tree(objects, commit)
     return compare_tar(tree, unpacked(archive), top=top, is_news=is_news, look=look)
 
 

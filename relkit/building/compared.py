@@ -9,7 +9,7 @@ from relkit.building.archive_read import Found
 from relkit.building.compare import TreeReport, check_same_payload, compare
 from relkit.building.contents import Contents
 from relkit.building.job import Job, checked_input
-from relkit.building.objects import Objects
+from relkit.building.objects import Objects, Tree
 from relkit.building.sbom import sbom_name
 from relkit.building.sbom_check import check_sbom
 from relkit.building.source import blurb_command, merged_news
@@ -28,6 +28,7 @@ def compared(job: Job) -> None:
     news = _news(job, objects)
     contents = Contents()
     tgz, xz = (job.input(name) for name in source_names(job.version))
+    tree = Tree.of(objects, job.commit, job.version)
 
     def taken_down(found: Found) -> None:
         if found.kind == "file":
@@ -35,7 +36,7 @@ def compared(job: Job) -> None:
 
     with job.part("compare"), checked_input(job, tgz) as first, checked_input(job, xz) as second:
         top = top_folder(job.version)
-        report = compare(objects, job.commit, second, top=top, news=news, look=taken_down)
+        report = compare(tree, second, top=top, news=news, look=taken_down)
         check_same_payload(report, first)
     with job.part("sboms"):
         checked = _checked_sboms(job, contents, objects.commit_time(job.commit))

@@ -21,7 +21,7 @@ from relkit.building.compress import Packing, check_compressors, packing
 from relkit.building.contents import TREE_SBOM, Contents
 from relkit.building.job import Fact
 from relkit.building.lane import Packed
-from relkit.building.objects import Objects
+from relkit.building.objects import Objects, Tree
 from relkit.building.origins import Origins
 from relkit.building.placing import Place, placing
 from relkit.building.sbom import Sbom, sbom_name, source_sbom
@@ -100,7 +100,7 @@ def export(  # noqa: PLR0913 (each is an input on which bytes depend, or a place
     form = Form(top_folder(version), objects.commit_time(commit), tar)
     try:
         with placing(out, form.top) as place:
-            making = _Making(objects, commit, version, form, place)
+            making = _Making(Tree.of(objects, commit, version), version, form, place)
             made = making.made(blurb, work, origins, progress)
             texts = beside(made)
             for name, text in texts.items():
@@ -118,8 +118,7 @@ def export(  # noqa: PLR0913 (each is an input on which bytes depend, or a place
 class _Making:
     """One export, on its way in a hidden folder."""
 
-    objects: Objects
-    commit: str
+    tree: Tree
     version: Version
     form: Form
     place: Place
@@ -137,7 +136,7 @@ class _Making:
             payload, news = _fed(stream, both, heard)
             asked = pool.submit(origins, contents) if self._with_sbom(contents) else None
             packed_tgz = both.tgz.result()
-            report = compare(self.objects, self.commit, tgz, top=self.form.top, news=news)
+            report = compare(self.tree, tgz, top=self.form.top, news=news)
             report.verify()
             facts = tool_versions(() if news is None else blurb)
             known = None if asked is None else asked.result()
@@ -166,9 +165,7 @@ class _Making:
             if not member.link:
                 contents.take(member.path, member.data)
 
-        return streamed(
-            self.objects, self.commit, form=self.form, blurb=blurb, work=work, look=taken_down
-        )
+        return streamed(self.tree, form=self.form, blurb=blurb, work=work, look=taken_down)
 
     def _with_sbom(self, contents: Contents) -> bool:
         """Tell whether the tree says what an SBOM is made from: since 3.12, and if it does."""

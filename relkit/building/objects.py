@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from relkit.building.archive import Member, to_bytes
+from relkit.building.archive import Member, Removal, removals, to_bytes
 from relkit.errors import CheckError, UsageError, WorldError
+from relkit.release import Version
 
 TIMEOUT_SECONDS = 300.0
 GIT_SETTINGS = {
@@ -38,6 +39,20 @@ class Entry:
     path: str
     mode: str
     blob: str
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The tree of a commit, and the list of its branch of what archives leave out."""
+
+    objects: Objects
+    commit: str
+    removals: tuple[Removal, ...]
+
+    @classmethod
+    def of(cls, objects: Objects, commit: str, version: Version) -> Tree:
+        """Return the tree of the commit that a version is released from."""
+        return cls(objects, commit, removals(version))
 
 
 class Objects:

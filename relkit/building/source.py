@@ -19,7 +19,6 @@ from pathlib import Path
 
 from relkit.building.archive import (
     BLOCK,
-    NEWEST_REMOVALS,
     NEWS,
     NEWS_SOURCES,
     Form,
@@ -32,7 +31,7 @@ from relkit.building.archive import (
 )
 from relkit.building.compress import check_compressors, pack
 from relkit.building.lane import Packed
-from relkit.building.objects import Objects
+from relkit.building.objects import Objects, Tree
 from relkit.errors import CheckError, WorldError
 
 TOOLS = Path(sys.prefix) / "share" / "relkit"
@@ -105,7 +104,7 @@ def merged_news(objects: Objects, commit: str, *, blurb: Sequence[str], folder: 
     return news.read_bytes()
 
 
-def archived_paths(paths: Iterable[str], listed: Iterable[Removal] = NEWEST_REMOVALS) -> list[str]:
+def archived_paths(paths: Iterable[str], listed: Iterable[Removal]) -> list[str]:
     """Return what an archive of these paths holds, in its order, with the generated NEWS.
 
     `listed` is what the archives of the branch leave out.
@@ -166,8 +165,7 @@ class Stream:
 
 @contextmanager
 def streamed(
-    objects: Objects,
-    commit: str,
+    tree: Tree,
     *,
     form: Form,
     blurb: Sequence[str],
@@ -178,7 +176,8 @@ def streamed(
 
     `work` is empty. blurb runs while the first members are written.
     """
-    order = archived_paths(entry.path for entry in objects.entries(commit))
+    objects, commit = tree.objects, tree.commit
+    order = archived_paths((entry.path for entry in objects.entries(commit)), tree.removals)
     sizes = objects.sizes(commit)
     with ThreadPoolExecutor(max_workers=1) as pool, objects.files(commit) as members:
         news = None
@@ -198,12 +197,12 @@ def _looked_at(members: Iterable[Member], look: Callable[[Member], None]) -> Ite
 
 
 def write_source(
-    objects: Objects, commit: str, *, form: Form, blurb: Sequence[str], work: Path, out: Path
+    tree: Tree, *, form: Form, blurb: Sequence[str], work: Path, out: Path
 ) -> tuple[Packed, Packed, Packed]:
     """Write ``<top>.tgz`` and ``<top>.tar.xz`` of a commit into `out`; return them and the tar.
 
     `work` is empty. This makes the archives and nothing more; see `relkit.building.export`.
     """
     check_compressors()
-    with streamed(objects, commit, form=form, blurb=blurb, work=work) as stream:
+    with streamed(tree, form=form, blurb=blurb, work=work) as stream:
         return pack(stream.pieces, tgz=out / f"{form.top}.tgz", xz=out / f"{form.top}.tar.xz")

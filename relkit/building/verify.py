@@ -25,9 +25,9 @@ from relkit.building.again import News, packed_again, sha256_of, tar_again
 from relkit.building.archive import DEVICES, NEWS, Form, Removal, removals, top_folder
 from relkit.building.archive_read import Found
 from relkit.building.archive_stream import unpacked
-from relkit.building.compare import Tree, TreeReport, check_same_tar, compare_tar
+from relkit.building.compare import TreeReport, check_same_tar, compare_tar
 from relkit.building.lane import Packed
-from relkit.building.objects import Objects
+from relkit.building.objects import Objects, Tree
 from relkit.building.source import archived_paths
 from relkit.building.tag import Tag, read_tag
 from relkit.release import Version
