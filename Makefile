@@ -8,6 +8,8 @@ REPO =
 TESTS =
 LAB =
 JOBS = 2
+EACH = place
+SNAPSHOTS = build/crash-matrix
 UV ?= uv
 
 VENV = .venv
@@ -29,7 +31,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONUSERBASE PIP_TARGET PIP_USER 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help rehearse lab test test-slow bench lint env blurb lock clean env-test tools browser
+.PHONY: help rehearse lab test test-slow crash-matrix tamper-matrix bench lint env blurb lock clean env-test tools browser
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -46,6 +48,13 @@ test: env-test browser ## Run the tests but for the slow ones
 
 test-slow: env-test browser ## Run the slow tests: whole rehearsals, kills, a real browser
 	$(BIN)/python -m pytest -n $(JOBS) -m slow $(TESTS)
+
+# EACH is type, place or action; SNAPSHOTS is kept, and the next run goes on there.
+crash-matrix: env-test ## Crash rehearsals at hundreds of points; write docs/crash-matrix.md: EACH=place
+	$(BIN)/python tests/crash_matrix.py --each $(EACH) --table docs/crash-matrix.md $(SNAPSHOTS)
+
+tamper-matrix: env-test ## Tamper with sealed records in thousands of ways; all must be refused
+	RELKIT_MATRIX=1 $(BIN)/python -m pytest -m slow -s tests/test_tamper.py
 
 bench: env ## Measure the engine's own cost
 	for it in benchmarks/*.py; do $(BIN)/python "$$it" || exit; done
@@ -99,6 +108,7 @@ tools:
 			"Elsewhere: make PYTHON=/path/to/python3.13." >&2; fi; \
 	need git git "brew install git"; \
 	need gpg gnupg "brew install gnupg"; \
+	need ssh-keygen openssh-client "brew install openssh"; \
 	need gzip gzip "brew install gzip"; \
 	need make make "xcode-select --install"; \
 	need cc "gcc libc6-dev" "xcode-select --install"; \

@@ -1,20 +1,21 @@
 """The command line: thin; the notebooks are the product.
 
 Exit statuses: 0 done or verified, 1 refused or failed, 2 wrong usage, 75 waiting for somebody,
-130 interrupted.
+130 interrupted, 141 nobody read what was said to its end.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relkit import cli_export, cli_sbom, cli_verify
+from relkit import cli_decide, cli_export, cli_sbom, cli_verify, cli_verify_record
 from relkit.errors import ReleaseError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 WAITING = 75
 INTERRUPTED = 130
+CUT = 141
 Commands = Any  # argparse gives its type no public name
 
 
@@ -31,9 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.command(options)
+        sys.stdout.flush()
     except ReleaseError as error:
         print(error, f"What to do: {error.remedy}", sep="\n", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:  # who reads has seen enough; nothing more can be said to them
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CUT
     except KeyboardInterrupt:
         print("Interrupted. Run this again: it goes on where it stood.", file=sys.stderr)
         return INTERRUPTED
@@ -52,14 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--picks", default="", help="commits to pick onto the last candidate")
     one = _command(commands, "status", _status, "how a release stands")
     _record_options(one)
-    one = _command(commands, "decide", _decide, "answer the request of a gate")
-    one.add_argument("request", type=Path, help="the request's file")
-    one.add_argument("--role", required=True)
-    one.add_argument("--who", required=True, help="your name, as the policy has it")
-    one.add_argument("--reason", required=True)
-    verdict = one.add_mutually_exclusive_group(required=True)
-    verdict.add_argument("--approve", dest="verdict", action="store_const", const="approve")
-    verdict.add_argument("--reject", dest="verdict", action="store_const", const="reject")
+    cli_decide.declare(commands)
     one = _command(commands, "testify", _testify, "give the evidence a message asks for")
     one.add_argument("message", type=Path, help="the message's file")
     one.add_argument("text", help="in the form that is asked for")
@@ -67,14 +66,20 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--who", required=True, help="your name, as the policy has it")
     one = _command(commands, "seal", _seal, "close a complete record")
     _record_options(one)
+    one.add_argument("--world", default="", help="the world's file, if it was moved")
     _later(commands)
     one = _command(commands, "serve", _serve, "show the rehearsal's website in a browser")
     one.add_argument("--records", default="records")
     one.add_argument("--quiet", action="store_true", help="print the address, open no browser")
     one = _command(commands, "render", _render, "write the notebooks and docs/coverage.md")
     one.add_argument("--check", action="store_true", help="only say which are not up to date")
-    for module in (cli_export, cli_verify, cli_sbom):
+    for module in (cli_export, cli_sbom):
         module.declare(commands)
+    about = "check what was published, or a record, without trusting who made it"
+    one = commands.add_parser("verify", help=about, description=about)
+    checks = one.add_subparsers(required=True, metavar="WHAT")
+    for check in (cli_verify, cli_verify_record):
+        check.declare(checks)
     return parser
 
 
@@ -178,7 +183,8 @@ def _run(options: argparse.Namespace) -> int:
     source = render.notebook(history.release.kind)
     status = batch.execute(source, target, given, progress=sys.stderr.isatty())
     if status == 0:
-        seal.seal(folder)
+        with closing(_open(options)) as opened:
+            seal.close(folder, opened.run.world)
     else:
         print(_why(target), file=sys.stderr)
     return status
@@ -241,14 +247,6 @@ def _hand_over(options: argparse.Namespace) -> int:
     return 0
 
 
-def _decide(options: argparse.Namespace) -> int:
-    from relkit.rehearsal.ports import answer
-
-    answer(options.request, options.who, options.role, options.verdict, options.reason)
-    print(f"{options.verdict} by {options.who} ({options.role}) is on its way.")
-    return 0
-
-
 def _testify(options: argparse.Namespace) -> int:
     from relkit.rehearsal.deeds import testify
 
@@ -258,12 +256,25 @@ def _testify(options: argparse.Namespace) -> int:
 
 
 def _seal(options: argparse.Namespace) -> int:
+    """Seal a record, and sign it where the world of its run is; elsewhere say that it is not."""
     from relkit import seal
+    from relkit.history import History
+    from relkit.opening import world_is_there
+    from relkit.rehearsal.report import verifying
 
     folder = _folder(options)
-    sealed = seal.seal(folder)
+    if world_is_there(folder, options.world):
+        recorded = History.read(folder).inputs  # the folder's own name may have been given
+        about = {"version": recorded.version, "kind": recorded.kind}
+        with closing(_open(argparse.Namespace(**vars(options) | about))) as opened:
+            sealed = seal.close(folder, opened.run.world)
+    else:
+        sealed = seal.seal(folder)
     print(f"Sealed {len(sealed.files)} files at record head {sealed.ledger_head}.")
-    print(f"Read {folder / seal.PAGE}")
+    signers = [f"{one.scheme}: {one.key}" for one in sealed.signed_by]
+    print(f"Signed by {', '.join(signers)}." if signers else "Not signed: its world is not here.")
+    print(f"Read {folder / seal.PAGE}; how a stranger checks it is in {seal.GUIDE}. With relkit:")
+    print(*verifying(folder, History.read(folder)), sep="\n")
     return 0
 
 

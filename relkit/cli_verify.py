@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from relkit.release import Version
 
 VERIFIED, REFUSED, WRONG_USAGE, INCOMPLETE, CANNOT_CHECK = range(5)
+STATUSES = "Exit status: 0 verified, 1 refused, 2 wrong usage, 3 incomplete, 4 cannot check."
 CANNOT = {"BLURB_MISSING", "TOOL_DRIFT"}
 """Refusals of this machine, not of what it was to check."""
 SHOWN = 20
@@ -36,12 +37,9 @@ NOT_CHECKED = (
 
 
 def declare(commands: Any) -> None:  # noqa: ANN401 (argparse gives its type no public name)
-    """Declare the command."""
-    about = "check what was published, with nothing but a clone"
-    kinds = commands.add_parser("verify", help=about, description=about)
-    kinds = kinds.add_subparsers(required=True, metavar="WHAT")
+    """Declare the command below ``relkit verify``."""
     about = "source archives against the tag they were made from"
-    parser = kinds.add_parser("source", help=about, description=about)
+    parser = commands.add_parser("source", help=about, description=about, epilog=STATUSES)
     parser.set_defaults(command=run)
     parser.add_argument("archive", type=Path, help="a .tgz or .tar.xz, as it was published")
     parser.add_argument("other", type=Path, nargs="?", help="the other archive of the release")

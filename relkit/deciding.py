@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 from relkit import records as log
+from relkit.asking import Asking, Last
+from relkit.decision import Decision, Verdict
 from relkit.errors import GateError
-from relkit.held import Held
 from relkit.policy import MANAGER
 from relkit.standing import Proposal
 from relkit.step import Step
-from relkit.values import Request, Testimony
+from relkit.values import Signed, Testimony
 
+Via = Literal["notebook", "answer"]
+HAND_OVER = "hand-over"
+"""What stands for the step in the statement that hands a run over."""
 EVIDENCE = "evidence: "
 """What the waits of manual steps begin with."""
 
 
-class Deciding(Held):
+class Deciding(Asking):
     """The part of a run that is about people."""
 
     def ask(self, proposal: Proposal) -> tuple[str, ...]:
@@ -31,21 +34,24 @@ class Deciding(Held):
         if step.gate is None or not proposal.undecided:
             return ()
         self.require_going()
-        roles = self.world.policy.roles(step.gate)
-        if not self._asked(proposal, roles):  # asked twice is harmless, never asked is not
-            self.world.people.ask(request=self._request(proposal, roles))
-            self._record(log.Asked(step=step.name, digest=digest, roles=roles))
-        self._take_answers(step, digest)
-        made = proposal.progress.decisions
+        requests = self._put(proposal)
+        made = self._progress[step.name].decisions
+        last = {
+            (one.who, one.role): (one.made, one.verdict) for one in made if one.digest == digest
+        }
+        for decision, signed in self._answers(step, requests, last):
+            self._record(_decided(step, digest, decision, signed, "answer"))
         counting = [one for one in made if one.digest == digest]
         counting = [one for one in counting if self.in_office(one.who, one.role)]
-        return self.world.policy.missing(step.gate, counting)
+        return self.policy.missing(self._roles(step), counting)
 
-    def decide(self, proposal: Proposal, verdict: str, who: str, role: str, reason: str) -> None:
-        """Record a decision made in the notebook, on exactly this proposal.
+    def decide(
+        self, proposal: Proposal, verdict: Verdict, who: str, role: str, reason: str
+    ) -> None:
+        """Sign and record a decision made in the notebook, on exactly this proposal.
 
         Raises `GateError`: ``NOT_AT_THE_NOTEBOOK``, ``NOT_IN_ROLE``, ``HANDED_OVER``,
-        ``REASON_MISSING``, ``NO_GATE``.
+        ``REASON_MISSING``, ``NO_GATE``, ``APPROVAL_ROLE``, ``APPROVAL_SIGNATURE``.
         """
         if not proposal.undecided:
             raise GateError(
@@ -55,27 +61,21 @@ class Deciding(Held):
             )
         self.require_going()
         self.require_person(who, role, reason)
-        decision = log.Decided.model_validate(
-            {
-                "step": proposal.step.name,
-                "digest": proposal.plan.digest,
-                "who": who,
-                "role": role,
-                "verdict": verdict,
-                "reason": reason.strip(),
-                "via": "notebook",
-            }
-        )
-        self._record(decision)
+        request = self._requests(proposal)[-1]
+        signed = self.said(request, who, role, verdict, reason)
+        decision = self.check(signed, [request])
+        entry = _decided(proposal.step, proposal.plan.digest, decision, signed, "notebook")
+        self._record(entry)
 
     def waive(self, proposal: Proposal, check: str, who: str, role: str, reason: str) -> None:
-        """Record that a failed check of this proposal is accepted, or that a wait is given up.
+        """Sign and record that a failed check of this proposal is accepted, or a wait given up.
 
-        `check` is the name of the check, or what is awaited. Raises `GateError`:
-        ``NOT_WAIVABLE``, ``NOT_IN_ROLE``, ``HANDED_OVER``, ``REASON_MISSING``.
+        `check` is the name of the check, or what is awaited. Where the policy wants more than one
+        person for that, the others are asked. Raises `GateError`: ``NOT_WAIVABLE``,
+        ``NOT_IN_ROLE``, ``HANDED_OVER``, ``REASON_MISSING``, ``APPROVAL_SIGNATURE``.
         """
         waivable = proposal.waivable
-        if check not in waivable or role not in self.world.policy.waivers:
+        if check not in waivable or role not in self.policy.waivers:
             raise GateError(
                 f"{check!r} cannot be waived by {role}",
                 code="NOT_WAIVABLE",
@@ -83,15 +83,63 @@ class Deciding(Held):
             )
         self.require_going()
         self.require_person(who, role, reason)
-        waiver = log.Waived(
-            step=proposal.step.name,
-            digest=proposal.plan.digest,
-            check=check,
-            who=who,
-            role=role,
-            reason=reason.strip(),
+        alone = self.policy.waivers_needed.get(self.release.kind, 1) == 1
+        wanted = self._requests if alone else self._put
+        request = wanted(proposal, waives=check)[-1]
+        signed = self.said(request, who, role, "approve", reason)
+        self._record(
+            _waived(self.check(signed, [request]), proposal.plan.digest, signed, "notebook")
         )
-        self._record(waiver)
+
+    def half_waived(self, proposal: Proposal, check: str) -> str:
+        """Return who has waived what one person alone cannot waive, and who is still needed.
+
+        It is a part of a sentence; empty, if nobody has.
+        """
+        said = proposal.said_waived.get(check, [])
+        missing = self.waivers_missing(said)
+        if not said or not missing:
+            return ""
+        names = ", ".join(sorted({one.who for one in said}))
+        others = {one.name: one for one in self.policy.people if one.role in self.policy.waivers}
+        able = [
+            f"{one.name} ({one.role})"
+            for one in others.values()
+            if one.name not in {x.who for x in said} and self.in_office(one.name, one.role)
+        ]
+        refused = "".join(f"; refused: {one}" for one in self.refusals(proposal.step.name))
+        return (
+            f"; waived by {names}, which takes {missing} more: "
+            f"{' or '.join(able) or 'nobody can'}{refused}"
+        )
+
+    def take_waivers(self, proposal: Proposal) -> None:
+        """Take in what others say to the waivers that were begun for this plan.
+
+        Raises `GateError` (``WAIVER_REJECTED``) if somebody says no, or no more.
+        """
+        plan, waivable = proposal.plan, proposal.waivable
+        stops = {*(one.name for one in plan.failing), *(one.what for one in plan.awaited)}
+        asked = stops & {one.waives for one in proposal.progress.asked}
+        for check in proposal.said_waived:
+            if check in waivable or check in asked:
+                self._take_waivers(proposal, check)
+
+    def _take_waivers(self, proposal: Proposal, check: str) -> None:
+        """Record who else accepts a failed check; what a person said last counts."""
+        said = proposal.said_waived[check]
+        made: Last = {(one.who, one.role): (one.made, "approve") for one in said}
+        found = list(self._answers(proposal.step, self._put(proposal, waives=check), made))
+        last = {(one.who, one.role): (one, signed) for one, signed in found}
+        for decision, _ in last.values():
+            if decision.verdict == "reject":
+                raise GateError(
+                    f"{decision.who} ({decision.role}) does not waive {check!r}: {decision.reason}",
+                    code="WAIVER_REJECTED",
+                    remedy="Mend what the check found, or let the same person decide anew.",
+                )
+        for decision, signed in last.values():
+            self._record(_waived(decision, proposal.plan.digest, signed, "answer"))
 
     def hand_over(self, to: str, who: str, role: str, reason: str) -> None:
         """Make another release manager of the policy the one of this run.
@@ -109,8 +157,11 @@ class Deciding(Held):
                 code="NOT_HANDED_OVER",
                 remedy="Name another release manager of the policy.",
             )
-        self.world.policy.require_role(to, MANAGER)
-        self._record(log.HandedOver(to=to, who=who, role=role, reason=reason.strip()))
+        self.policy.require_role(to, MANAGER)
+        request = self.request(HAND_OVER, {"to": to}, (MANAGER,))
+        signed = self.said(request, who, role, "approve", reason)
+        entry = log.HandedOver(to=to, who=who, role=role, reason=reason.strip(), signed=signed)
+        self._record(entry)
 
     def testify(self, name: str, who: str, role: str, text: str) -> None:
         """Give evidence for a manual step that waits for it; what was given last counts.
@@ -120,7 +171,7 @@ class Deciding(Held):
         """
         self.require_going()
         step, whom = self._awaiting(name)
-        self.world.policy.require_role(who, role)
+        self.policy.require_role(who, role)
         if role != whom:
             raise GateError(
                 f"evidence {name!r} is asked of {whom}, not of {role}",
@@ -153,51 +204,32 @@ class Deciding(Held):
             )
         return asked[name]
 
-    def _asked(self, proposal: Proposal, roles: tuple[str, ...]) -> bool:
-        """Tell whether everybody was asked about this plan who speaks for these roles now."""
-        if MANAGER not in roles or proposal.plan.digest not in proposal.progress.asked:
-            return proposal.plan.digest in proposal.progress.asked
-        for record in reversed(self.ledger.records):
-            match record.entry:
-                case log.HandedOver():
-                    return False
-                case log.Asked(step=step, digest=digest) if step == proposal.step.name:
-                    if digest == proposal.plan.digest:
-                        return True
-        return False
 
-    def _request(self, proposal: Proposal, roles: tuple[str, ...]) -> Request:
-        return Request(
-            release=self.release.name,
-            revision=self.revision,
-            step=proposal.step.name,
-            nonce=self.inputs.nonce,
-            plan=proposal.plan.decided,
-            digest=proposal.plan.digest,
-            roles=roles,
-            manager=self.handed_over.to if self.handed_over else "",
-        )
+def _decided(
+    step: Step[Any], digest: str, decision: Decision, signed: Signed, via: Via
+) -> log.Decided:
+    return log.Decided(
+        step=step.name,
+        digest=digest,
+        who=decision.who,
+        role=decision.role,
+        verdict=decision.verdict,
+        reason=decision.reason,
+        via=via,
+        made=decision.at,
+        signed=signed,
+    )
 
-    def _take_answers(self, step: Step[Any], digest: str) -> None:
-        """Record the answers that came for this plan and are not recorded yet."""
-        decisions = self._progress[step.name].decisions
-        known = Counter(one for one in decisions if one.via == "answer")
-        for answer in self.world.people.answers(digest=digest):
-            decision = log.Decided(
-                **answer.model_dump(exclude={"nonce"}),
-                via="answer",
-            )
-            if known[decision]:  # once for each time it came: a person may come back to it
-                known[decision] -= 1
-                continue
-            if (answer.nonce, answer.step) != (self.inputs.nonce, step.name):
-                raise GateError(
-                    f"an answer by {answer.who} is for {answer.step} of another run",
-                    code="ANSWER_FOREIGN",
-                    remedy="Have the answer to this run's request sent.",
-                )
-            self.world.policy.require_role(answer.who, answer.role)
-            if self.in_office(answer.who, answer.role):
-                self._record(decision)
-            else:  # it lies where it came, and must not stop the one who is in office now
-                self.observe(f"{answer.who} handed this run over: the answer does not count")
+
+def _waived(decision: Decision, digest: str, signed: Signed, via: Via) -> log.Waived:
+    return log.Waived(
+        step=decision.step,
+        digest=digest,
+        check=decision.waives,
+        who=decision.who,
+        role=decision.role,
+        reason=decision.reason,
+        via=via,
+        made=decision.at,
+        signed=signed,
+    )

@@ -14,6 +14,7 @@ from IPython.display import display
 
 from relkit import view
 from relkit.deciding import EVIDENCE
+from relkit.decision import Verdict
 from relkit.errors import ReleaseError
 from relkit.history import Proposal
 from relkit.plan import WaitData
@@ -41,7 +42,7 @@ def decide(run: Run, proposal: Proposal, words: Callable[[], View]) -> None:
     approve, reject = _button("Approve", "check"), _button("Reject", "times")
 
     def use(button: widgets.Button, reason: str) -> View:
-        verdict = "approve" if button is approve else "reject"
+        verdict: Verdict = "approve" if button is approve else "reject"
         run.decide(proposal, verdict, who, MANAGER, reason)
         return words()
 
@@ -53,10 +54,16 @@ def waive(run: Run, proposal: Proposal, check: str) -> None:
     """Show the form that accepts one failed check of this plan, or goes on without a wait."""
     name = proposal.step.name
     who = run.manager
+    if who in {one.who for one in proposal.said_waived.get(check, [])}:
+        show(view.line(f"{check}{run.half_waived(proposal, check)}"))
+        return
 
     def use(_: widgets.Button, reason: str) -> View:
         run.waive(proposal, check, who, MANAGER, reason)
-        return view.line(f"WAIVED by {who}: {check}: {reason.strip()}. Run this cell again.")
+        others = run.half_waived(run.propose(name), check)
+        return view.line(
+            f"WAIVED by {who}: {check}: {reason.strip()}{others}. Run this cell again."
+        )
 
     title = f"You may waive it as {MANAGER}, {who}, on plan {proposal.plan.digest}"
     words = view.line(f"This can be waived: {check}")

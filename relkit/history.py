@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,13 @@ from relkit import records as log
 from relkit.errors import OrderError, RecordError, UsageError
 from relkit.inputs import inputs, release_of
 from relkit.ledger import Ledger
+from relkit.plan import PlanData
+from relkit.policy import MANAGER, Policy, read_policy
 from relkit.records import Record
 from relkit.release import Release
 from relkit.standing import Deviation, Progress, Proposal, Status, Superseded
 from relkit.step import Results, Step, needed, steps_of
+from relkit.values import digest_of
 
 __all__ = ["History", "Progress", "Proposal", "Status", "Superseded", "inputs", "release_of"]
 
@@ -63,6 +68,22 @@ class History:
         """Record 0."""
         return inputs(self.ledger)
 
+    @cached_property
+    def policy(self) -> Policy:
+        """Who may decide and sign in this run, as record 0 has it.
+
+        Its digest is that of what stands there: a later relkit may know fields that it does not
+        have. Raises `GateError` (``POLICY_INVALID``), `RecordError` (``POLICY_ALTERED``).
+        """
+        opened = self.inputs
+        if (found := digest_of(opened.policy)) != opened.policy_digest:
+            raise RecordError(
+                f"the policy in record 0 has the digest {found}, not {opened.policy_digest}",
+                code="POLICY_ALTERED",
+                remedy="Put the ledger back from a copy of the record.",
+            )
+        return read_policy(opened.policy)
+
     @property
     def results(self) -> Results:
         """The results of the completed steps."""
@@ -97,7 +118,7 @@ class History:
             return "begun"
         if self.abandoned or self._unfinished(self.steps[name]):
             return "pending"
-        if progress.asked:
+        if any(not one.waives for one in progress.asked):
             return "decide"
         return "waiting" if progress.waited else "ready"
 
@@ -106,7 +127,27 @@ class History:
         progress = self.progress(name)
         if progress.plan is None:
             return None
-        return Proposal(self.steps[name], progress.plan, progress)
+        return self.proposal(self.steps[name], progress.plan)
+
+    def proposal(self, step: Step[Any], plan: PlanData) -> Proposal:
+        """Return a step with the plan that rules."""
+        return Proposal(step, plan, self._progress[step.name], self.enough_waivers)
+
+    def enough_waivers(self, waivers: list[log.Waived]) -> bool:
+        """Tell whether enough persons have accepted a check; see `waivers_missing`."""
+        return not self.waivers_missing(waivers)
+
+    def waivers_missing(self, waivers: Iterable[log.Waived]) -> int:
+        """Return how many more persons have to accept one failed check.
+
+        Like a decision, what a former release manager said of an open plan counts no more.
+        """
+        counting = [one for one in waivers if self.in_office(one.who, one.role)]
+        return self.policy.waivers_missing(self.release.kind, counting)
+
+    def in_office(self, who: str, role: str) -> bool:
+        """Tell whether a person still speaks for a role: a run has one release manager."""
+        return role != MANAGER or self.handed_over is None or who == self.handed_over.to
 
     def nonce_of(self, name: str) -> str:
         """Return the nonce a step is planned with.

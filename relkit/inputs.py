@@ -47,6 +47,7 @@ def opening(release: Release, world: World) -> log.Opened:
         world=world.name,
         world_digest=world.digest,
         policy_digest=world.policy.digest,
+        policy=world.policy.to_data(),
         rehearsal=world.rehearsal,
         nonce=world.nonce,
         relkit=installed_version("relkit"),

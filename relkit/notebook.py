@@ -293,14 +293,28 @@ def _gate(run: Run, proposal: Proposal) -> tuple[View, tuple[str, ...]]:
     progress, digest, gate = proposal.progress, proposal.plan.digest, proposal.step.gate
     try:
         open_to = run.ask(proposal)
-        state = f"waits for {' and '.join(open_to)}" if open_to else "approved"
+        state = f"waits for {_whom(run, open_to)}" if open_to else "approved"
         if progress.plan is None and not proposal.undecided:
             state = "nothing is to be decided"
     except GateError as error:
         if error.code != "GATE_REJECTED":
             raise
-        last = {one.role: one.verdict for one in progress.decisions if one.digest == digest}
-        open_to = tuple(role for role, verdict in last.items() if verdict == "reject")
-        state = f"rejected; {' and '.join(open_to)} can decide anew"
+        made = [one for one in progress.decisions if one.digest == digest]
+        last = {(one.who, one.role): one.verdict for one in made}
+        against = [person for person, verdict in last.items() if verdict == "reject"]
+        open_to = tuple(role for _, role in against)
+        able = " and ".join(f"{who} ({role})" for who, role in against)
+        state = f"rejected; {able} can decide anew"
+    elsewhere = [role for role in open_to if role not in run.policy.present]
+    how = f"Who is not at this notebook answers with relkit decide: {digest}.json"
     shown = view.decisions(proposal.step, progress.records, proposal.plan)
-    return View.of([view.line(f"GATE {gate}: {state}", strong=True), shown]), open_to
+    refused = view.refusals(run.refusals(proposal.step.name))
+    stands = view.line(f"GATE {gate}: {state}", strong=True)
+    return View.of([stands, *([view.line(how)] if elsewhere else []), shown, refused]), open_to
+
+
+def _whom(run: Run, roles: tuple[str, ...]) -> str:
+    """Return roles, each with those who can decide in it now."""
+    able = {role: [one.name for one in run.policy.people if one.role == role] for role in roles}
+    named = {role: [who for who in able[role] if run.in_office(who, role)] for role in roles}
+    return " and ".join(f"{role} ({' or '.join(named[role]) or 'nobody'})" for role in roles)

@@ -87,6 +87,17 @@ def open_release(  # noqa: PLR0913, PLR0917 (the parameters of a notebook)
         return Opened(run, stack.pop_all().close)
 
 
+def world_is_there(folder: Path, world: str = "") -> bool:
+    """Tell whether the world of a recorded run is where it was; none is made by asking.
+
+    Raises `UsageError` (``WORLD_FILE``) where there is a world and no file that describes it.
+    """
+    if not world and not any(folder.parent.glob("*/world.json")):
+        return False
+    file, _ = read_world_file(_world_file(world, _recorded(folder)))
+    return (folder.parent / file.state / "world.json").exists()
+
+
 def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 

@@ -26,6 +26,10 @@ LOADS = frozenset(
 )
 STYLE = re.compile(r"url\(\s*['\"]?(?!#)|@import|expression\(|\\", re.IGNORECASE)
 PICTURE = "data:image/png;base64,"
+HIDING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+"""What moves a terminal's cursor, or shows letters in another order than they are in."""
 
 
 def require_plain(page: str) -> None:
@@ -33,6 +37,11 @@ def require_plain(page: str) -> None:
     reader = _Reader()
     reader.feed(page)
     reader.close()
+
+
+def visible(text: str) -> str:
+    """Return a text in which what hides other text is spelled out, as Python spells it."""
+    return HIDING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def forbidden(what: str) -> VerificationError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +22,8 @@ from relkit.ports import World
 from relkit.values import Artifact, Digest, Json, Value, digest_of
 from relkit.words import in_words, part_in_words
 
+OBJECT = re.compile(r'\{\s*"')
+"""What JSON begins with that is written for machines."""
 EXCERPT = 6_000  # characters of a long evidence that are kept in the record
 
 
@@ -331,6 +334,12 @@ _CONVERTERS: dict[type, Callable[[World, Any], Any]] = {
 
 
 def _short(value: object, limit: int = 300) -> str:
-    """Return a value as one line that is never cut inside a digest of a short plan."""
+    """Return a value as one line that is never cut inside a digest of a short plan.
+
+    Of a text in JSON, which only machines read, it is the digest.
+    """
     text = in_words(value)
+    if isinstance(value, str) and OBJECT.match(value):
+        sha256 = hashlib.sha256(value.encode()).hexdigest()
+        text = f"({len(value)} characters of JSON, SHA-256 {sha256})"
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"

@@ -7,13 +7,13 @@ absolute paths and never secrets: they stand in the record. Adapters raise `Worl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from relkit.policy import Policy
 from relkit.values import (
-    Answer,
     Artifact,
     Build,
     Buildbot,
@@ -25,14 +25,17 @@ from relkit.values import (
     CommitCheck,
     Companion,
     Fetched,
+    Identity,
     Issues,
     ObjectId,
     Person,
     Protection,
+    Reach,
     RefUpdate,
     Remote,
     Request,
     Scan,
+    Signed,
     SiteFile,
     SiteRelease,
     StoredFile,
@@ -264,11 +267,29 @@ class Signers(Protocol):
     def sign(self, *, scheme: str, name: str, sha256: str) -> None:
         """Sign a collected file, if it still has this digest, and keep the signature beside it."""
 
+    def sign_all(self, *, scheme: str, files: tuple[Artifact, ...]) -> None:
+        """Sign collected files that still have these digests, where a good signature is missing.
+
+        Killed in the middle and called again it goes on: a signed file stays as it is.
+        """
+
+    def companions(self, *, scheme: str, files: tuple[Artifact, ...]) -> tuple[Companion, ...]:
+        """Verify the signatures beside files; nothing unless each file has a good one."""
+
+    def forget_all(self, *, scheme: str, files: tuple[Artifact, ...]) -> None:
+        """Put the signatures of files aside as `forget` does each."""
+
     def companion(self, *, scheme: str, name: str, sha256: str) -> Companion | None:
         """Verify the signature beside a collected file; None if missing or not by the policy."""
 
     def forget(self, *, scheme: str, name: str) -> None:
         """Put a signature aside, so that other bytes of that name can be signed; none is fine."""
+
+    def trust(self) -> dict[str, str]:
+        """Return what verifies the signatures offline, by file name, the same each time.
+
+        ``trusted_root.json`` is Sigstore's trusted root, ``gpg-keys.asc`` the public keys.
+        """
 
 
 class Downloads(Protocol):
@@ -414,8 +435,18 @@ class People(Protocol):
     def testify(self, *, testimony: Testimony) -> None:
         """Keep what a person gives as evidence for a manual step."""
 
-    def answers(self, *, digest: str) -> tuple[Answer, ...]:
-        """Return the answers to the request for a plan digest, in the order they came."""
+    def answers(self, *, key: str) -> tuple[Signed, ...]:
+        """Return the answers to a request, by its key, in the order they came, unchecked."""
+
+
+class Attestations(Protocol):
+    """Signing what people say, and verifying it."""
+
+    def sign(self, *, who: str, text: str) -> Signed:
+        """Sign as a person who sits here, with that person's own key."""
+
+    def verify(self, *, signed: Signed, identity: Identity) -> None:
+        """Raise `VerificationError` unless exactly this identity signed exactly this text."""
 
 
 class Advisories(Protocol):
@@ -433,6 +464,12 @@ class Machine(Protocol):
 
     def environment_differences(self) -> tuple[str, ...]:
         """Return where the installed packages differ from the lock file; empty: nowhere."""
+
+    def reach(self) -> Reach:
+        """Say how the kernel this runs in is reached, and its server, if there are such."""
+
+    def seconds_ahead(self) -> float | None:
+        """Return by how much the clock is ahead of the world's; None: it gives no time."""
 
     def free_bytes(self) -> int:
         """Return the free disk space where the world's state is kept."""
@@ -468,6 +505,7 @@ class World:
     public: Public
     announcements: Announcements
     people: People
+    attestations: Attestations
     advisories: Advisories
     machine: Machine
     clock: Clock
@@ -477,3 +515,5 @@ class World:
     """How long `apply` waits for a build or a person before it says so and ends."""
     tests: tuple[str, ...]
     """The test selection run from the unpacked tarball."""
+    secrets: Callable[[], tuple[str, ...]] = tuple
+    """What the world signs in with, asked for only to look for it where it must not be."""

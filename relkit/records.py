@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter
 
-from relkit.values import Digest, Json, Value
+from relkit.values import Digest, Json, Signed, Value
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -37,6 +37,8 @@ class Opened(Value):
     world: str
     world_digest: Digest
     policy_digest: Digest
+    policy: Json
+    """Who may decide and sign: a `relkit.policy.Policy` with that digest."""
     rehearsal: bool
     nonce: str
     relkit: str
@@ -59,16 +61,27 @@ class Recovered(Value):
 
 
 class Asked(Value):
-    """A request for decisions was put to the people in `roles`."""
+    """A request for decisions is put to the people in `roles`, or one to waive a check.
+
+    `head` is the newest line of the ledger that the request names: that before this one.
+    """
 
     event: Literal["asked"] = "asked"
     step: str
     digest: Digest
     roles: tuple[str, ...]
+    head: Digest
+    expires: Time
+    waives: str = ""
+    manager: str = ""
 
 
 class Decided(Value):
-    """A person's decision on one plan digest; `via` says how it reached the run."""
+    """A person's decision on one plan digest; `via` says how it reached the run.
+
+    `signed` is the statement with that person's signature (`relkit.decision`), `made` the time
+    it says.
+    """
 
     event: Literal["decided"] = "decided"
     step: str
@@ -78,10 +91,12 @@ class Decided(Value):
     verdict: Literal["approve", "reject"]
     reason: str
     via: Literal["notebook", "answer"]
+    made: Time
+    signed: Signed
 
 
 class Waived(Value):
-    """A failed check of one plan digest is accepted, for a reason."""
+    """A failed check of one plan digest is accepted by a person, for a reason; see `Decided`."""
 
     event: Literal["waived"] = "waived"
     step: str
@@ -90,6 +105,9 @@ class Waived(Value):
     who: str
     role: str
     reason: str
+    via: Literal["notebook", "answer"]
+    made: Time
+    signed: Signed
 
 
 class SetGoing(Value):
@@ -249,6 +267,7 @@ class HandedOver(Value):
     who: str
     role: str
     reason: str
+    signed: Signed
 
 
 Entry = Annotated[

@@ -95,6 +95,7 @@ class Run(Deciding, Respinning, Deviating):
         end = time.monotonic() + self.world.patience_seconds
         rest = POLL_SECONDS
         while True:
+            self.take_waivers(proposal)
             self._require_checks(proposal)
             awaited = proposal.awaited
             if not awaited:
@@ -105,7 +106,8 @@ class Run(Deciding, Respinning, Deviating):
             if time.monotonic() > end or min(deadlines) < self.world.clock.now():
                 raise WaitingError(
                     f"{proposal.step.name} waits for {awaited[0].what} from {awaited[0].whom} "
-                    f"until {min(deadlines):%Y-%m-%d %H:%M} UTC",
+                    f"until {min(deadlines):%Y-%m-%d %H:%M} UTC"
+                    + self.half_waived(proposal, awaited[0].what),
                     code="NOT_READY",
                     remedy="Run this again when it is there; after the deadline, ask them.",
                 )
@@ -139,8 +141,9 @@ class Run(Deciding, Respinning, Deviating):
         for check in proposal.plan.failing:
             if check.waivable and check.name in waived:
                 continue
+            found = f" ({check.found})" if check.found else ""
             raise CheckError(
-                f"{check.name}: {check.verdict}" + (f" ({check.found})" if check.found else ""),
+                f"{check.name}: {check.verdict}{found}{self.half_waived(proposal, check.name)}",
                 code=check.code if check.verdict == "fail" else "CANNOT_CHECK",
                 remedy=check.remedy,
             )
@@ -149,17 +152,21 @@ class Run(Deciding, Respinning, Deviating):
         if missing := self.ask(proposal):
             raise WaitingError(
                 f"{proposal.step.name} waits for {' and '.join(missing)} to decide on plan "
-                f"{proposal.plan.digest:.8}",
+                f"{proposal.plan.digest:.8}"
+                + "".join(f"; refused: {one}" for one in self.refusals(proposal.step.name)),
                 code="GATE_OPEN",
-                remedy="Decide in the notebook or with relkit decide; then run this again.",
+                remedy="Decide in the notebook, or with relkit decide on the request "
+                f"{proposal.plan.digest:.8}….json; then run this again.",
             )
 
     def _carry_out(self, proposal: Proposal, number: int) -> None:
         """Ask, record, act, ask again, record."""
         progress, name = proposal.progress, proposal.step.name
-        if number in progress.done:
-            return
         action = proposal.plan.actions[number]
+        if number in progress.done:
+            if not self._lapsed(proposal, number):
+                return
+            self._record(log.TakenBack(step=name, action=number))
         self.observe(f"{number + 1} of {len(proposal.plan.actions)}: {action.do}")
         begun = number in progress.started
         holds, evidence = action.holds(self.world)
@@ -178,9 +185,25 @@ class Run(Deciding, Respinning, Deviating):
             )
         self._record(log.Done(step=name, action=number, found=not begun, evidence=evidence))
 
+    def _lapsed(self, proposal: Proposal, number: int) -> bool:
+        """Tell whether a temporary action was taken back, which was not recorded, and is needed.
+
+        So it is after a failure on a full disk, or a kill right after `_take_back` had undone it.
+        """
+        plan, action = proposal.plan, proposal.plan.actions[number]
+        if not action.temporary or action.holds(self.world)[0]:
+            return False
+        rest = [n for n in range(number + 1, len(plan.actions)) if n not in proposal.progress.done]
+        needing = [plan.actions[n] for n in rest if plan.actions[n].do != action.undo]
+        return any(not one.holds(self.world)[0] for one in needing)
+
     def _take_back(self, proposal: Proposal) -> None:
-        """Undo the temporary actions of a step that failed, the last one first."""
-        for number in sorted(proposal.progress.done, reverse=True):
+        """Undo the temporary actions of a step that failed, the last one first.
+
+        Also one that was begun and whose end was not seen: its answer may have been lost.
+        """
+        progress = proposal.progress
+        for number in sorted(progress.started | progress.done.keys(), reverse=True):
             action = proposal.plan.actions[number]
             if action.temporary and action.undo is not None:
                 action.undo(self.world)

@@ -1,8 +1,9 @@
-"""Close a record: execute its notebook once more in replay, and take the digest of every file.
+"""Close a record: regenerate what is shown of it, list the digest of every file, sign that list.
 
-The sealed notebook is made from the ledger alone, in a process of its own; nothing is appended and
-no outside system is asked. `seal.json` holds the SHA-256 of every file of the record. Raw attempts
-are named with their digests; they are not part of the sealed set.
+Everything follows from the ledger and from what the world gives to keep (`gather`): sealing again
+writes the same bytes, and keeps signatures that are good. `SHA256SUMS` is written last and taken
+away first, so that a process that is killed leaves no list of what is not there. Raw attempts are
+named with their digests; they are not part of the sealed set, but secrets are looked for in them.
 """
 
 from __future__ import annotations
@@ -10,61 +11,141 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 import nbformat
-from jinja2 import Environment, PackageLoader
-from nbconvert import HTMLExporter
+from pydantic import ValidationError
 
-from relkit import batch, render
-from relkit.environment import environment
-from relkit.errors import RecordError, VerificationError
+from relkit.adapters.ssh import allowed_signer
+from relkit.decision import NAMESPACE
+from relkit.errors import CheckError, RecordError
+from relkit.guide import guide
 from relkit.history import History
 from relkit.marks import ending_of
-from relkit.plain import MEDIA, forbidden, require_plain
-from relkit.steps.amend import AMENDED, close_amendment
-from relkit.steps.sign import MANIFEST, close_manifest
-from relkit.values import Digest, Value
+from relkit.policy import Policy
+from relkit.ports import World
+from relkit.record_files import listing, read, sha256_of, unlisted, write_all
+from relkit.replay import shown
+from relkit.seal_signing import sign_seal
+from relkit.sealing import (
+    ATTEMPTS,
+    GUIDE,
+    HEAD,
+    KEYS,
+    LEDGER,
+    NOTEBOOK,
+    PAGE,
+    PROVENANCE,
+    ROOT,
+    SEAL,
+    SIGNATURES,
+    SIGNERS,
+    SUMS,
+    TORN,
+    TRUST,
+    Attempt,
+    Seal,
+    companions,
+    from_ledger,
+    principals,
+    signing,
+    strangers,
+    sums_text,
+)
+from relkit.secret_scan import known_values, require_no_secrets
+from relkit.values import Identity
 
-NOTEBOOK, PAGE, SEAL = "release.ipynb", "release.html", "seal.json"
-FORM = 1
-GIVEN = "injected-parameters"
-LEFT_OUT = {SEAL, "lock", "status.html"}
-KILLED = (".new", f"replay-{NOTEBOOK}")
-"""What the names of files end with that a killed process leaves behind."""
+STATED = re.compile(r"provenance-[A-Za-z0-9][A-Za-z0-9._+-]{0,100}\.json\b")
+"""How the ledger names statements about builds that are kept among the artifacts."""
+
+__all__ = [
+    "GUIDE",
+    "NOTEBOOK",
+    "PAGE",
+    "SEAL",
+    "SUMS",
+    "Attempt",
+    "Seal",
+    "close",
+    "gather",
+    "seal",
+    "sign_seal",
+]
 
 
-class Attempt(Value):
-    """A raw attempt: its digest, and how our engine says it ended (empty: not our engine)."""
+def close(folder: Path, world: World) -> Seal:
+    """Gather, seal and sign the record of a run whose world is open; harmless to do again."""
+    history = History.read(folder)
+    _require_ended(history)
+    kept = gather(world, history)
+    sealed = seal(folder, kept, signed_by=signing(history), secrets=world.secrets())
+    sign_seal(folder, world, history.release)
+    return sealed
 
-    sha256: Digest
-    ended: str
 
+def gather(world: World, history: History) -> dict[str, bytes]:
+    """Return what a record must keep of its world, by path: trust, signatures, provenance.
 
-class Seal(Value):
-    """What a record consisted of when it was closed; `ended` says how its run did.
-
-    What an abandoned run made is taken back, and no manifest is sealed with it.
+    Raises `CheckError` (``ARTIFACT_MISSING``, ``DIGEST_CHANGED``) where a signature is not the one
+    that the manifest names.
     """
+    found = {f"{TRUST}/{name}": text.encode() for name, text in world.signers.trust().items()}
+    for one in companions(history):
+        text = world.artifacts.read(name=one.file.name)
+        data = (text or "").encode()
+        if text is None or hashlib.sha256(data).hexdigest() != one.file.sha256:
+            raise CheckError(
+                f"{one.file.name} is {'missing' if text is None else 'another one'}; "
+                f"the manifest has the digest {one.file.sha256}",
+                code="ARTIFACT_MISSING" if text is None else "DIGEST_CHANGED",
+                remedy="Put the signature back as it was published, then seal again.",
+            )
+        found[f"{SIGNATURES}/{one.file.name}"] = data
+    for name in sorted({*STATED.findall(history.ledger.path.read_text("utf-8"))}):
+        if text := world.artifacts.read(name=name):  # what was taken back is not there
+            found[f"{PROVENANCE}/{name}"] = text.encode()
+    return found
 
-    form: int = FORM
-    version: str
-    ledger_head: Digest
-    ledger_records: int
-    revision: int = 1
-    ended: Literal["complete", "abandoned"] = "complete"
-    files: dict[str, Digest]
-    attempts: dict[str, Attempt]
 
+def seal(
+    folder: Path,
+    extra: Mapping[str, bytes] | None = None,
+    *,
+    signed_by: Sequence[Identity] = (),
+    secrets: Sequence[str] = (),
+) -> Seal:
+    """Seal the record of a complete or abandoned run, but for signatures; again gives the same.
 
-def seal(folder: Path) -> Seal:
-    """Seal the record of a complete or abandoned run; sealing again gives the same seal.
-
-    Raises `RecordError`: ``NOT_COMPLETE``, ``LEDGER_…``; `VerificationError`: ``REPLAY_FAILED``,
-    ``FORBIDDEN_MIME``.
+    `extra` is from `gather`; without it what the folder has of that is kept, and so is a list of
+    digests that is signed, if it is still right. `signed_by` are those who will sign, `secrets`
+    those of the world. Raises `RecordError`: ``NOT_COMPLETE``, ``LEDGER_…``, ``UNLISTED_FILE``,
+    ``RECORD_NOT_WRITTEN``; `VerificationError`: ``REPLAY_FAILED``, ``FORBIDDEN_MIME``,
+    ``MACHINE_IN_RECORD``, ``SECRET_IN_RECORD``.
     """
     history = History.read(folder)
+    _require_ended(history)
+    found = listing(folder)
+    alone = extra is None
+    if extra is None:
+        extra, signed_by = _kept(folder, found, history), _claimed(folder)
+    files = _from_ledger(folder, history) | dict(extra)
+    _require_closed(found, files)
+    files |= shown(history, folder)
+    sealed = _finish(folder, history, files, signed_by)
+    if alone and signed_by and files[SUMS] != read(folder / SUMS):
+        sealed = _finish(folder, history, files, ())  # nobody is here to sign it anew
+    public = history.policy.model_dump_json()
+    looked = files | {path: read(folder / path) or b"" for path in found if _is_attempt(path)}
+    require_no_secrets(looked, known_values(os.environ, *secrets), public=public)
+    write_all(folder, files)
+    return sealed
+
+
+# --- what is in it ----------------------------------------------------------------------------
+
+
+def _require_ended(history: History) -> None:
     if not history.complete and history.abandoned is None:
         unfinished = [n for n in history.steps if history.status(n) != "complete"]
         raise RecordError(
@@ -72,82 +153,90 @@ def seal(folder: Path) -> Seal:
             code="NOT_COMPLETE",
             remedy="Finish the run or abandon it, then seal it.",
         )
-    for name, closing in ((MANIFEST, close_manifest), (AMENDED, close_amendment)):
-        if closing in history.results:
-            _write(folder / name, history.results[closing].to_text())
-    replayed = replay(history, folder)
-    _write(folder / NOTEBOOK, nbformat.writes(replayed, version=4) + "\n")
-    _write(folder / PAGE, to_html(replayed, f"Python {history.release.name}: record"))
+
+
+def _require_closed(found: Sequence[str], files: Mapping[str, bytes]) -> None:
+    if unknown := strangers(found, {*files, NOTEBOOK, PAGE}):
+        raise unlisted(unknown)
+
+
+def _from_ledger(folder: Path, history: History) -> dict[str, bytes]:
+    """Return the ledger and what follows from it; refuse a ledger whose last line is cut."""
+    found = {name: (folder / name).read_bytes() for name in (LEDGER, HEAD)}
+    head = f"{len(history.ledger.records) - 1} {history.ledger.head}\n".encode()
+    if len(found[LEDGER]) != history.ledger.size or found[HEAD] != head:
+        raise RecordError(
+            f"the end of {LEDGER} is not what {HEAD} names: {head.decode().strip()}",
+            code="LEDGER_TORN",
+            remedy="A process was killed while it wrote: open the run once, then seal it.",
+        )
+    return found | from_ledger(history) | {SIGNERS: _allowed(history.policy)}
+
+
+def _allowed(policy: Policy) -> bytes:
+    """Return the list of allowed signers that OpenSSH reads: a line for each key of a person."""
+    called = principals(policy)
+    lines = {
+        allowed_signer(called[person.name], one.key, NAMESPACE): None
+        for person in policy.people
+        for one in person.identities
+        if one.scheme == "ssh"
+    }
+    return "".join(lines).encode()
+
+
+def _finish(
+    folder: Path, history: History, files: dict[str, bytes], signed_by: Sequence[Identity]
+) -> Seal:
+    """Add guide, seal and list of digests to the files of a record."""
+    for name in (GUIDE, SEAL, SUMS):
+        files.pop(name, None)
+    files[GUIDE] = guide(history, files, signed_by)
     sealed = Seal(
         version=history.release.name,
+        kind=history.release.kind,
+        rehearsal=history.inputs.rehearsal,
         ledger_head=history.ledger.head,
         ledger_records=len(history.ledger.records),
         revision=history.revision,
         ended="complete" if history.abandoned is None else "abandoned",
-        files=_digests(folder),
-        attempts={path.name: _attempt(path) for path in sorted(folder.glob("attempts/*.ipynb"))},
+        policy_digest=history.inputs.policy_digest,
+        signed_by=tuple(signed_by),
+        files={path: hashlib.sha256(files[path]).hexdigest() for path in sorted(files)},
+        attempts={path.name: _attempt(path) for path in sorted(folder.glob(f"{ATTEMPTS}/*.ipynb"))},
+        torn={p.name: sha256_of(p) for p in sorted(folder.iterdir()) if TORN.fullmatch(p.name)},
     )
-    _write(folder / SEAL, sealed.model_dump_json(indent=1) + "\n")
+    files[SEAL] = (sealed.model_dump_json(indent=1) + "\n").encode()
+    files[SUMS] = sums_text(files)
     return sealed
 
 
-def replay(history: History, folder: Path) -> nbformat.NotebookNode:
-    """Return the notebook of the run, executed in replay and freed of what is of this machine."""
-    target = folder / f"replay-{NOTEBOOK}"
-    opened = history.inputs
-    parameters = {
-        "version": opened.version,
-        "kind": opened.kind,
-        "date": f"{opened.time:%Y-%m-%dT%H:%M:%SZ}",
-        "world": opened.world,
-        "records": "records",
-    } | ({"picks": " ".join(opened.picks)} if opened.picks else {})
-    with environment(RELKIT_RUNNER="replay", RELKIT_REPLAY=str(folder.resolve())):
-        source = render.notebook(history.release.kind)
-        status = batch.execute(source, target, parameters, progress=False)
-    executed = nbformat.read(target, as_version=4)
-    target.unlink()
-    if status or ending_of(executed) != "done":
-        raise VerificationError(
-            f"the replay ended with {executed.metadata.get('relkit')}",
-            code="REPLAY_FAILED",
-            remedy="Look at the ledger: relkit status shows it.",
-        )
-    return _cleaned(executed, str(folder.resolve()))
+def _is_attempt(path: str) -> bool:
+    return path.startswith(f"{ATTEMPTS}/") or TORN.fullmatch(path) is not None
 
 
-def _cleaned(executed: Any, private: str) -> nbformat.NotebookNode:  # noqa: ANN401 (untyped)
-    """Take off times and names of this machine; refuse outputs that are not plain."""
-    for name in ("papermill", "relkit"):
-        executed.metadata.pop(name, None)
-    for cell in executed.cells:
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
-        if GIVEN in cell.metadata.get("tags", []):
-            cell.id = GIVEN  # papermill's own is random
-        for output in cell.get("outputs", []):
-            if strange := sorted(set(output.get("data", {})) - MEDIA):
-                raise forbidden(f"{', '.join(strange)} in cell {cell.id}")
-            if private in str(output):
-                raise forbidden(f"a path of this machine in cell {cell.id}")
-    checked: nbformat.NotebookNode = executed
-    return checked
+# --- what is there already --------------------------------------------------------------------
 
 
-def to_html(executed: nbformat.NotebookNode, title: str) -> str:
-    """Return a notebook as one HTML page without scripts that loads nothing."""
-    body, _ = HTMLExporter(template_name="basic").from_notebook_node(executed)
-    body = re.sub(r"<script\b.*?</script>", "", body, flags=re.DOTALL)
-    pages = Environment(loader=PackageLoader("relkit", "templates"), autoescape=True)
-    page = pages.get_template("record.html.j2").render(title=title, body=body)
-    require_plain(page)
-    return page
+def _kept(folder: Path, found: Sequence[str], history: History) -> dict[str, bytes]:
+    """Return what an earlier sealing has gathered: only what a record may have."""
+    signatures = {f"{SIGNATURES}/{one.file.name}": one.file.sha256 for one in companions(history)}
+    kept = {}
+    for path in found:
+        data = read(folder / path) or b""
+        known = signatures.get(path) == hashlib.sha256(data).hexdigest()
+        stated = path.startswith(f"{PROVENANCE}/provenance-") and path.endswith(".json")
+        if path in {ROOT, KEYS} or known or stated:
+            kept[path] = data
+    return kept
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    kept = [path for path in files if path.name not in LEFT_OUT]
-    return {path.name: _sha256(path) for path in kept if not path.name.endswith(KILLED)}
+def _claimed(folder: Path) -> tuple[Identity, ...]:
+    """Return who has signed the record as it was sealed before; nobody if that cannot be read."""
+    try:
+        return Seal.model_validate_json(read(folder / SEAL) or b"").signed_by
+    except ValidationError:
+        return ()
 
 
 def _attempt(path: Path) -> Attempt:
@@ -156,18 +245,4 @@ def _attempt(path: Path) -> Attempt:
         ended = ending_of(nbformat.read(path, as_version=4))
     except (nbformat.ValidationError, ValueError, LookupError, TypeError, AttributeError):
         ended = "unreadable"
-    return Attempt(sha256=_sha256(path), ended=ended)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    return Attempt(sha256=sha256_of(path), ended=ended)

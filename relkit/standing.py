@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from relkit import records as log
 from relkit.plan import ActionData, Call, PlanData, WaitData
 from relkit.records import Record
 from relkit.step import Step
-from relkit.values import Digest, Json
+from relkit.values import Json
 
 Status = Literal["pending", "ready", "decide", "waiting", "begun", "complete"]
 
@@ -30,7 +31,7 @@ class Progress:
     started: set[int] = field(default_factory=set)
     done: dict[int, Record] = field(default_factory=dict)
     result: Json | None = None
-    asked: set[Digest] = field(default_factory=set)
+    asked: list[log.Asked] = field(default_factory=list)
     decisions: list[log.Decided] = field(default_factory=list)
     waivers: list[log.Waived] = field(default_factory=list)
     waited: dict[str, log.Waited] = field(default_factory=dict)
@@ -45,8 +46,8 @@ class Progress:
         """Take one record of the step into account."""
         self.records.append(record)
         match record.entry:
-            case log.Asked(digest=digest):
-                self.asked.add(digest)
+            case log.Asked() as asked:
+                self.asked.append(asked)
             case log.Decided() as decision:
                 self.decisions.append(decision)
             case log.Waived() as waiver:
@@ -91,6 +92,8 @@ class Proposal:
     step: Step[Any]
     plan: PlanData
     progress: Progress
+    enough: Callable[[list[log.Waived]], bool] = field(default=bool, compare=False)
+    """Tells whether these waivers of one check are enough; the policy says so."""
 
     @property
     def undecided(self) -> bool:
@@ -106,8 +109,17 @@ class Proposal:
     @property
     def waived(self) -> set[str]:
         """The names of the checks and waits that are waived for exactly this plan."""
-        waivers, digest = self.progress.waivers, self.plan.digest
-        return {one.check for one in waivers if one.digest == digest}
+        said = self.said_waived
+        return {check for check, waivers in said.items() if self.enough(waivers)}
+
+    @property
+    def said_waived(self) -> dict[str, list[log.Waived]]:
+        """Who has waived what for exactly this plan, be it enough or not."""
+        found: dict[str, list[log.Waived]] = {}
+        for one in self.progress.waivers:
+            if one.digest == self.plan.digest:
+                found.setdefault(one.check, []).append(one)
+        return found
 
     @property
     def awaited(self) -> tuple[WaitData, ...]:

@@ -257,10 +257,38 @@ class Fetched(Value):
 # --- people and the machine -------------------------------------------------------------------
 
 
-class Request(Value):
-    """What a gate asks of the people: the plan in canonical JSON and its digest.
+class Identity(Value):
+    """Who a signature must be by: exact, never a pattern.
 
-    `manager` is who took the run over as its release manager; empty if nobody did.
+    `key` is, for ``ssh``, the public key as OpenSSH writes it, without the comment
+    (``ssh-ed25519 AAAA…``); for ``gpg`` the full primary fingerprint (40 digits, upper case); for
+    ``sigstore`` the identity in the certificate, with its `issuer`.
+    """
+
+    scheme: Literal["ssh", "gpg", "sigstore"]
+    key: str
+    issuer: str = ""
+
+
+class Signed(Value):
+    """A text and a detached signature over its UTF-8 bytes.
+
+    `signature` is an armored SSH signature, an armored OpenPGP one, or the JSON of a Sigstore
+    bundle.
+    """
+
+    scheme: Literal["ssh", "gpg", "sigstore"]
+    text: str
+    signature: str
+
+
+class Request(Value):
+    """What is asked of people: to decide on a plan, given in canonical JSON with its digest.
+
+    With `waives` it is asked whether that failed check (or wait) of the plan is accepted.
+    `policy` is the digest of the run's policy, `head` that of its ledger's newest line; after
+    `expires` (UTC) no answer is taken. `manager` is who took the run over as its release manager;
+    empty if nobody did.
     """
 
     release: str
@@ -270,27 +298,30 @@ class Request(Value):
     plan: Json
     digest: Digest
     roles: tuple[str, ...]
+    policy: Digest
+    head: Digest
+    expires: datetime
+    waives: str = ""
     manager: str = ""
+    rehearsal: bool = True
+    """Whether it is asked in a rehearsal: nothing of one goes into a public log."""
 
-
-class Answer(Value):
-    """A person's decision on exactly one plan digest."""
-
-    step: str
-    digest: Digest
-    nonce: str
-    who: str
-    role: str
-    verdict: Literal["approve", "reject"]
-    reason: str
+    @property
+    def key(self) -> str:
+        """What the request, and the answers to it, are found by."""
+        return digest_of([self.digest, self.waives]) if self.waives else self.digest
 
 
 class Person(Value):
-    """Somebody in a role; `time_zone` is an IANA name."""
+    """Somebody in a role; `time_zone` is an IANA name.
+
+    Whatever is said in this person's name is signed by one of the `identities`.
+    """
 
     name: str
     role: str
     time_zone: str
+    identities: tuple[Identity, ...] = Field(default=(), max_length=20)
 
 
 class Testimony(Value):
@@ -309,6 +340,13 @@ class Tool(Value):
 
     name: str
     version: str | None  # None: not found
+
+
+class Reach(Value):
+    """How the notebook's kernel is reached, and what lets others in; None: it cannot be seen."""
+
+    how: str
+    faults: tuple[str, ...] | None
 
 
 class Scan(Value):

@@ -17,8 +17,10 @@ from typing import Any
 import pandas as pd
 
 from relkit import records as log
+from relkit.adapters.ssh import fingerprint
 from relkit.errors import ReleaseError
 from relkit.history import History, Proposal
+from relkit.plain import visible
 from relkit.plan import ActionData, EvidenceData, PlanData, WaitData
 from relkit.records import Record
 from relkit.release import Release
@@ -34,6 +36,8 @@ STATES = {
     "complete": "complete",
 }
 VERDICTS = {"pass": "ok", "warning": "WARNING", "fail": "FAILED", "unknown": "UNKNOWN"}
+SCHEMES = {"ssh": "SSH key", "gpg": "GPG key", "sigstore": "Sigstore identity"}
+PLACES = {"notebook": "in the notebook", "answer": "sent as an answer"}
 CELL = "text-align:left;vertical-align:top;padding:.3em .6em;line-height:1.3"
 SHORT = f"{CELL};white-space:pre"
 WORDS = f"{CELL};white-space:pre-wrap"
@@ -57,8 +61,8 @@ class View:
         return cls("\n\n".join(one.text for one in every), "\n".join(one.html for one in every))
 
     def bundle(self) -> dict[str, str]:
-        """Return the forms by media type, for IPython's display."""
-        return {"text/plain": self.text, "text/html": self.html}
+        """Return the forms by media type, for IPython's display; nothing hides in them."""
+        return {"text/plain": visible(self.text), "text/html": visible(self.html)}
 
 
 def line(text: str, *, strong: bool = False) -> View:
@@ -199,19 +203,20 @@ def _headline(shown: Proposal) -> View:
 
 def _verdict(shown: Proposal, name: str) -> str:
     check = next(one for one in shown.plan.checks if one.name == name)
-    for waiver in shown.progress.waivers:
-        if (waiver.check, waiver.digest) == (name, shown.plan.digest):
-            return f"{VERDICTS[check.verdict]}, WAIVED by {waiver.who}: {waiver.reason}"
-    return VERDICTS[check.verdict]
+    return ", ".join([VERDICTS[check.verdict], *_waived(shown, name)])
 
 
 def _awaited(shown: Proposal, wait: WaitData) -> str:
     if wait.ready:
         return "there"
-    for waiver in shown.progress.waivers:
-        if (waiver.check, waiver.digest) == (wait.what, shown.plan.digest):
-            return f"WAIVED by {waiver.who}: {waiver.reason}"
-    return "awaited"
+    return ", ".join(_waived(shown, wait.what)) or "awaited"
+
+
+def _waived(shown: Proposal, name: str) -> list[str]:
+    """Return who has waived a check or a wait of this plan; it may take more than one person."""
+    about = (name, shown.plan.digest)
+    made = [one for one in shown.progress.waivers if (one.check, one.digest) == about]
+    return [f"WAIVED by {one.who}: {one.reason}" for one in made]
 
 
 def _evidence(evidence: EvidenceData, *, unfolded: bool) -> View:
@@ -264,6 +269,11 @@ def _parts(value: object) -> list[object]:
     return value if isinstance(value, list) and value else [value]
 
 
+def refusals(errors: Iterable[ReleaseError]) -> View:
+    """Return the answers that were found and do not count, each with why; nothing if all do."""
+    return table(("answer refused", "why"), [(one.code, one.args[0]) for one in errors])
+
+
 def decisions(step: Step[Any], records: Iterable[Record], plan: PlanData | None) -> View:
     """Return a gate's requests and decisions; `plan` is the one they must be about."""
     rows = []
@@ -272,9 +282,10 @@ def decisions(step: Step[Any], records: Iterable[Record], plan: PlanData | None)
         if not isinstance(entry, log.Asked | log.Decided | log.Waived):
             continue
         stale = "" if plan is None or entry.digest == plan.digest else " (of another plan)"
-        rows.append((f"{record.at:%Y-%m-%d %H:%M:%S}", record.number, f"{_said(entry)}{stale}"))
+        said = f"{_said(entry)}{stale}"
+        rows.append((f"{record.at:%Y-%m-%d %H:%M:%S}", record.number, said, _signed(entry)))
     if rows:
-        return table(("at (UTC)", "record", f"gate {step.gate}"), rows)
+        return table(("at (UTC)", "record", f"gate {step.gate}", "signed"), rows)
     empty = plan is not None and not (plan.actions or plan.subjects or plan.evidence)
     state = "nothing is to be decided" if empty else "nobody has decided yet"
     return line(f"GATE {step.gate}: {state}")
@@ -291,11 +302,26 @@ def _said(entry: log.Asked | log.Decided | log.Waived) -> str:
             return f"WAIVED by {who}: {check}: {reason}"
 
 
+def _signed(entry: log.Asked | log.Decided | log.Waived) -> str:
+    """Return with what a decision is signed, by the key's own name, and where it was made."""
+    if isinstance(entry, log.Asked):
+        return ""
+    key = fingerprint(entry.signed.signature) if entry.signed.scheme == "ssh" else ""
+    return f"{SCHEMES[entry.signed.scheme]}{key and f' {key}'}, {PLACES[entry.via]}"
+
+
+LONG: dict[str, Any] = {
+    **dict.fromkeys(("event", "step", "plan", "stop", "policy"), True),
+    "signed": {"text", "signature"},
+}
+"""What a table of records leaves out: it stands elsewhere, or only machines read it."""
+
+
 def records(progress_records: Iterable[Record]) -> View:
-    """Return ledger records as a table, without the plans they carry."""
+    """Return ledger records as a table, without the plans and signatures they carry."""
     rows = []
     for record in progress_records:
-        fields = record.entry.model_dump(mode="json", exclude={"event", "step", "plan", "stop"})
+        fields = record.entry.model_dump(mode="json", exclude=LONG)
         words = in_words({name: value for name, value in fields.items() if value != {}})
         rows.append((f"{record.at:%Y-%m-%d %H:%M:%S}", record.number, record.entry.event, words))
     return table(("at (UTC)", "record", "event", ""), rows)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, ValidationError
 
 from relkit.errors import UsageError
+from relkit.kinds import Kind
 from relkit.values import Value
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,60}$")]
@@ -42,19 +43,27 @@ class Role(Value):
 class WorldFile(Value):
     """A world as its file describes it.
 
-    `state` is a folder beside the records. `gates` maps each gate to the roles that must
-    approve; `tests` is the selection run from the unpacked tarball. `package_index` is where the
-    SBOM's look-ups go (PEP 691); empty: nobody is asked, and the SBOM says what it lacks.
+    `state` is a folder beside the records. `policy_version` grows whenever people, gates or
+    waivers change. `gates` maps each gate to the roles that must
+    approve, and `kinds` has the gates of a kind for which that is otherwise; `waivers_needed` is
+    how many persons of the roles `waivers` it takes in a kind (else one). `tests` is the
+    selection run from the unpacked tarball. `package_index` is where the SBOM's look-ups go
+    (PEP 691); empty: nobody is asked, and the SBOM says what it lacks.
     """
 
     name: Word
     form: Literal["rehearsal"]
     state: Word = "world"
+    policy_version: Annotated[int, Field(ge=1)] = 1
     patience_seconds: Annotated[float, Field(ge=0, le=86_400)]
     tests: Annotated[tuple[Word, ...], Field(min_length=1)]
     people: dict[Word, Role]
     gates: dict[Word, Annotated[tuple[Word, ...], Field(min_length=1)]]
+    kinds: dict[Kind, dict[Word, Annotated[tuple[Word, ...], Field(min_length=1)]]] = Field(
+        default={}
+    )
     waivers: tuple[Word, ...]
+    waivers_needed: dict[Kind, Annotated[int, Field(ge=1, le=9)]] = Field(default={})
     package_index: Annotated[str, Field(pattern=r"^(https?://[^\s?#]{1,200}/)?$")] = ""
     manager_email: Annotated[str, Field(pattern=r"^[^@\s]{1,60}@[^@\s]{1,60}$")]
 
@@ -70,7 +79,16 @@ def read_world_file(path: Path) -> tuple[WorldFile, str]:
             code="WORLD_FILE",
             remedy="Take worlds/rehearsal.toml as the example.",
         ) from error
-    strangers = {role for roles in file.gates.values() for role in roles} - set(file.people)
+    gates = [file.gates, *file.kinds.values()]
+    asked = {role for one in gates for roles in one.values() for role in roles}
+    strangers = {*asked, *file.waivers} - set(file.people)
+    named = {(name, gate) for name, gates in file.kinds.items() for gate in gates}
+    if typos := sorted(f"{kind}: {gate}" for kind, gate in named if gate not in file.gates):
+        raise UsageError(
+            f"{path.name} has gates of a kind that are no gates: {', '.join(typos)}",
+            code="WORLD_FILE",
+            remedy=f"The gates are {', '.join(file.gates)}.",
+        )
     if strangers or "release-manager" not in file.people:
         raise UsageError(
             f"{path.name}: nobody is {', '.join(strangers) or 'release-manager'}",

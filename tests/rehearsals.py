@@ -6,6 +6,7 @@ as it is complete.
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import hashlib
 import json
@@ -25,6 +26,7 @@ from typing import IO, Any
 from pydantic_core import to_jsonable_python
 
 import relkit.adapters.processes as processes_adapter
+from relkit import cli_decide
 from relkit import records as log
 from relkit.history import History
 from relkit.kinds import Kind
@@ -72,10 +74,10 @@ def opened_at(
         yield opened
     finally:
         opened.close()
-        await_that(_no_children, "a build of this process goes on")
+        await_that(no_children, "a build of this process goes on")
 
 
-def _no_children() -> bool:
+def no_children() -> bool:
     """Tell whether this process has no builds; those that ended are taken note of."""
     processes_adapter._reap()
     return not processes_adapter._children
@@ -102,6 +104,23 @@ def relkit(
         check=False,
         timeout=PATIENCE_SECONDS,
     )
+
+
+def answer(request: Path, who: str, role: str, verdict: str, reason: str) -> None:
+    """Decide as one of the people of a rehearsal does on another machine."""
+    options = argparse.Namespace(
+        request=request,
+        who=who,
+        role=role,
+        verdict=verdict,
+        reason=reason,
+        key=None,
+        gpg=None,
+        sigstore=None,
+        files=[],
+        yes=True,
+    )
+    cli_decide.decide(options)
 
 
 # --- one rehearsal, copied after many of its steps ---------------------------------------------
@@ -135,7 +154,7 @@ def _make_snapshots(folder: Path) -> None:
             now = time.monotonic()
             seconds[name], last, copying = now - last - copying, now, 0.0
             if name in STANDS:
-                await_that(_no_children, "a build goes on for ever")
+                await_that(no_children, "a build goes on for ever")
                 copying = -time.monotonic()
                 copy(records, folder / name)
                 copying += time.monotonic()
@@ -143,10 +162,11 @@ def _make_snapshots(folder: Path) -> None:
     (folder / SECONDS).write_text(json.dumps(seconds))
 
 
-def copy(records: Path, target: Path) -> Path:
+def copy(records: Path, target: Path, *, link: bool = False) -> Path:
     """Copy a records folder with its world, as if nobody held it.
 
-    Left out are sockets, and what builds have for themselves.
+    Left out are sockets, and what builds have for themselves. With `link`, git's objects, which
+    are never written twice, are the same files.
     """
 
     def strange(folder: str, names: list[str]) -> list[str]:
@@ -154,7 +174,18 @@ def copy(records: Path, target: Path) -> Path:
         scratch = ["work"] if here.name.startswith("attempt-") else []
         return scratch + [one for one in names if (here / one).is_socket() or ".#lk" in one]
 
-    shutil.copytree(records, target, symlinks=True, ignore=strange)
+    def linked(source: str, place: str) -> str:
+        if "/objects/" not in source:
+            return shutil.copy2(source, place, follow_symlinks=False)
+        os.link(source, place)
+        return place
+
+    shutil.copytree(
+        *(records, target),
+        symlinks=True,
+        ignore=strange,
+        copy_function=linked if link else shutil.copy2,
+    )
     for lock in target.glob("*/lock"):
         lock.write_text("")
     return target
@@ -351,10 +382,13 @@ def refs(repository: Path) -> dict[str, str]:
 def unsigned(folder: Path) -> dict[str, str]:
     """Return each file with mode and digest; of what no two worlds have alike, that it is there.
 
-    These are signatures, what lists their digests, and what names the run's nonce.
+    These are signatures, what lists their digests, and what names the run's nonce. What was
+    signed of a record when it was sealed is no part of the release, and left out.
     """
     found = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if path.name.startswith("record-"):
+            continue
         own = path.suffix in {".sigstore", ".asc"} or path.name.startswith("provenance-")
         own = own or path.name in {"manifest.json", "subjects.json", "SHA256SUMS"}
         digest = "" if own else sha256(path)
@@ -385,8 +419,9 @@ def requests(state: Path) -> dict[str, int]:
     steps: Counter[str] = Counter()
     for path in state.glob("requests/*.json"):
         data = json.loads(path.read_text())
-        if "verdict" in data:
-            steps[f"{data['step']} {data['verdict']}"] += 1
+        if "signature" in data:
+            said = json.loads(data["text"])["predicate"]
+            steps[f"{said['step']} {said['verdict']}"] += 1
     return dict(steps)
 
 

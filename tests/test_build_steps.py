@@ -204,7 +204,9 @@ class Signers:
         )
 
     def sign(self, *, scheme: str, name: str, sha256: str) -> None: ...
-    def forget(self, *, scheme: str, name: str) -> None: ...
+    def sign_all(self, *, scheme: str, files: tuple[Artifact, ...]) -> None: ...
+    def companions(self, *, scheme: str, files: tuple[Artifact, ...]) -> None: ...
+    def forget_all(self, *, scheme: str, files: tuple[Artifact, ...]) -> None: ...
 
 
 class People:
@@ -684,8 +686,9 @@ def test_a_healthy_set_is_frozen_signed_and_closed(release: Release) -> None:
     assert failing(stand.plan(freeze_subjects)) == []
     stand.complete(freeze_subjects)
     signed = [
-        (one.do.keywords["name"], one.do.keywords["scheme"])
+        (file.name, one.do.keywords["scheme"])
         for one in actions(stand.plan(sign_artifacts))
+        for file in one.do.keywords["files"]
     ]
     named = {one.name for one in expected(release) if one.signed}
     assert {name for name, _ in signed} == named
@@ -709,7 +712,7 @@ def test_signatures_and_manifests_are_put_aside_to_take_them_back() -> None:
     }
     assert undone == {
         "freeze-subjects": {"discard"},
-        "sign-artifacts": {"forget"},
+        "sign-artifacts": {"forget_all"},
         "close-manifest": {"discard"},
     }
 

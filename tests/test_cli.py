@@ -20,15 +20,14 @@ from rehearsals import BIN, DATE, ROOT, STEPS, VERSION
 
 from relkit import cli
 from relkit import records as log
+from relkit.adapters.value_files import write_value
 from relkit.errors import UsageError
 from relkit.kinds import Kind
 from relkit.marks import ending_of
 from relkit.opening import Opened, _world_file, open_release
 from relkit.rehearsal.making import WHOLE, Made
 from relkit.rehearsal.ports import RehearsalPeople
-from relkit.rehearsal.state import write_value
 from relkit.release import Release
-from relkit.values import Person
 
 PRACTICE = "worlds/practice.toml"
 Main = Callable[..., tuple[int, str, str]]
@@ -95,60 +94,7 @@ def test_status_needs_no_world_and_changes_nothing(
     assert rehearsals.tree(tmp_path) == before
 
 
-# --- decide ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def request_file(snapshots: Path, tmp_path: Path) -> Path:
-    """Return a request nobody has answered yet."""
-    for path in (snapshots / "approve-publication" / "world" / "requests").glob("*.json"):
-        data = json.loads(path.read_text())
-        if data.get("step") == "approve-publication" and "plan" in data:
-            return Path(shutil.copy(path, tmp_path))
-    raise AssertionError("nobody was asked")
-
-
 DECISION = ("--role", "release-manager", "--who", "Rae Manager", "--reason", "looked at it")
-
-
-@pytest.mark.parametrize("verdict", ["approve", "reject"])
-def test_a_decision_is_an_answer_beside_the_request(
-    main: Main, request_file: Path, verdict: str
-) -> None:
-    status, said, _ = main("decide", request_file, *DECISION, f"--{verdict}")
-    assert (status, said) == (
-        0,
-        f"{verdict} by Rae Manager (release-manager) is on its way.\n",
-    )
-    (path,) = request_file.parent.glob("*.release-manager.json")
-    data = json.loads(path.read_text())
-    assert data["digest"] == request_file.stem
-    assert (data["verdict"], data["reason"]) == (verdict, "looked at it")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        DECISION,
-        (*DECISION, "--approve", "--reject"),
-        (*DECISION[:4], "--approve"),
-        (*DECISION[2:], "--approve"),
-    ],
-    ids=["no verdict", "both", "no reason", "no role"],
-)
-def test_half_a_decision_is_wrong_usage(
-    main: Main, request_file: Path, arguments: tuple[str, ...]
-) -> None:
-    assert main("decide", request_file, *arguments)[0] == 2
-    assert [path.name for path in request_file.parent.iterdir()] == [request_file.name]
-
-
-def test_what_is_no_request_cannot_be_decided_on(main: Main, tmp_path: Path) -> None:
-    (tmp_path / "request.json").write_text("{}")
-    for path in (tmp_path / "request.json", tmp_path / "none.json", tmp_path):
-        status, _, said = main("decide", path, *DECISION, "--approve")
-        assert status in {1, 2}
-        assert re.match(r"[A-Z_]+: .+\nWhat to do: .+", said), said
 
 
 # --- seal, serve, render -----------------------------------------------------------------------
@@ -159,7 +105,9 @@ def test_seal_says_what_it_made(main: Main, snapshots: Path, tmp_path: Path) -> 
     status, said, _ = main("seal", VERSION, "--records", tmp_path)
     head = (tmp_path / VERSION / "ledger.head").read_text().split()[1]
     assert status == 0
-    assert f"Sealed 5 files at record head {head}." in said
+    files = json.loads((tmp_path / VERSION / "seal.json").read_text())["files"]
+    assert f"Sealed {len(files)} files at record head {head}." in said
+    assert "Not signed: its world is not here." in said
     assert str(tmp_path / VERSION / "release.html") in said
 
 
@@ -225,7 +173,7 @@ def test_an_interrupted_command_says_so_without_a_traceback(
 @pytest.fixture
 def toys(tmp_path: Path, toy_steps: None, monkeypatch: pytest.MonkeyPatch) -> toy.Toy:  # noqa: ARG001 (in the place of the real steps)
     """Let the command line open a toy run of two release managers."""
-    nora = Person(name="Nora", role="release-manager", time_zone="UTC")
+    nora = toy.person("Nora", "release-manager")
     two = toy.POLICY.model_copy(update={"people": (*toy.POLICY.people, nora)})
     world = toy.Toy.at(tmp_path / "toy", policy=two)
 
@@ -356,7 +304,7 @@ def test_nothing_is_begun_by_what_is_said_of_a_run(
         status, _, said = main(*command)
         assert (status, said.split(":")[0]) == (1, "NO_RECORD"), command
     assert rehearsals.tree(tmp_path) == before
-    assert toys.outside == {"box.json": {}, "builds.json": {}, "people.json": {}}
+    assert toys.outside == {"box.json": {}, "builds.json": {}, "people": {}}
 
 
 def test_a_transition_is_found_by_branch_and_kind_or_by_its_folder(
@@ -383,6 +331,7 @@ def test_the_world_of_a_run_that_was_begun_is_found_by_its_digest(tmp_path: Path
         {
             **dict.fromkeys(log.Opened.model_fields, "0" * 64),
             "event": "opened",
+            "policy": {},
             "time": release.time,
             "picks": (),
             "world_digest": digest,

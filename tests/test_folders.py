@@ -262,6 +262,14 @@ def test_a_copy_killed_after_it_got_its_name_is_cleared(world: World) -> None:
     assert [path.name for path in world.staged.parent.iterdir()] == [FILE]
 
 
+def test_what_such_a_copy_left_is_cleared_where_its_file_is_found_staged(world: World) -> None:
+    world.stage()
+    part = world.staged.with_name(f".part-{FILE}")
+    os.link(world.staged, part)
+    world.place()
+    assert not part.exists()
+
+
 def test_a_move_killed_between_its_halves_is_finished(world: World) -> None:
     world.stage()
     world.public.parent.mkdir(parents=True)

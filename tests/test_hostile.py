@@ -19,14 +19,19 @@ from typing import Any
 
 import pytest
 import rehearsals
-from rehearsals import STEPS, VERSION, git
+from rehearsals import STEPS, VERSION, answer, git
 
 from relkit.adapters.attempts import status_of
+from relkit.adapters.attest import sign_with_ssh
+from relkit.adapters.meeting import read_request
+from relkit.adapters.value_files import write_value
 from relkit.building import builder, download
-from relkit.errors import ReleaseError
+from relkit.decision import decision_text
+from relkit.errors import ReleaseError, WaitingError
 from relkit.history import History
 from relkit.opening import Opened
-from relkit.rehearsal.ports import RehearsalPeople, answer
+from relkit.rehearsal.making import key_of
+from relkit.rehearsal.ports import RehearsalPeople
 
 Spoil = Callable[[Path], Any]
 """Changes a world, given its folder."""
@@ -283,7 +288,7 @@ def asked(snapshots: Path, records: Path, stand: str, gate: str) -> Iterator[tup
         {"who": "Mallory"},
         {"who": "Mikko Mac"},
         {"role": "macos-expert"},
-        {"digest": "0" * 64},
+        {"plan": "0" * 64},
         {"step": "approve-macos"},
         {"nonce": "of another run"},
         {"verdict": "maybe"},
@@ -291,18 +296,25 @@ def asked(snapshots: Path, records: Path, stand: str, gate: str) -> Iterator[tup
     ],
     ids=lambda change: " ".join(map(str, *change.items()))[:24],
 )
-def test_a_forged_answer_stops_the_gate(
+def test_a_forged_answer_opens_nothing_and_an_honest_one_beside_it_does(
     snapshots: Path, records: Path, change: dict[str, object]
 ) -> None:
     with asked(snapshots, records, "try-source", "approve-windows") as (opened, request):
-        given = json.loads(request.read_text())
-        forged = {name: given[name] for name in ("step", "digest", "nonce")}
-        forged |= {"who": "Wanda Windows", "role": "windows-expert"}
-        forged |= {"verdict": "approve", "reason": "fine"}
-        file = request.with_name(f"{request.stem}.0001.windows-expert.json")
-        file.write_text(json.dumps(forged | change))
-        assert code(partial(opened.run.apply, "approve-windows")) == "ANSWER_INVALID"
-        file.write_text(json.dumps(forged))  # unchanged it counts
+        text = decision_text(
+            read_request(request),
+            who="Wanda Windows",
+            role="windows-expert",
+            verdict="approve",
+            reason="fine",
+            at=opened.run.now(),
+        )
+        forged = json.loads(text)
+        forged["predicate"] |= change
+        signed = sign_with_ssh(json.dumps(forged), key_of(records / "world", "Wanda Windows"))
+        write_value(request.with_name(f"{request.stem}.0001.json"), signed)
+        with pytest.raises(WaitingError, match=r"GATE_OPEN.*; refused: APPROVAL_"):
+            opened.run.apply("approve-windows")
+        answer(request, "Wanda Windows", "windows-expert", "approve", "fine")
         assert code(partial(opened.run.apply, "approve-windows")) == ""
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from guards import GUARDS, SUBJECTS, Guard, Subject, codes, instead, warned
-from rehearsals import PATIENCE_SECONDS, ROOT, WORLD, await_that, git
+from rehearsals import PATIENCE_SECONDS, ROOT, WORLD, answer, await_that, git
 
 from relkit import seal
 from relkit.errors import CheckError, GateError, ReleaseError, WaitingError
@@ -25,7 +25,7 @@ from relkit.kinds import AMENDMENTS, EVERY, KINDS, Kind
 from relkit.manifest import builds
 from relkit.opening import Opened, open_release, record_folder
 from relkit.plan import PlanData
-from relkit.rehearsal.ports import RehearsalPeople, answer
+from relkit.rehearsal.ports import RehearsalPeople
 from relkit.rehearsal.world import make_rehearsal
 from relkit.release import Release
 from relkit.run import Run

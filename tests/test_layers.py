@@ -16,6 +16,7 @@ FLOORS: list[set[str]] = [
     {
         *("expected", "ledger", "lock", "manifest", "policy", "ports", "records", "worlds"),
         "building",
+        "decision",
     },
     {"adapters", "plan", "step"},
     {
@@ -24,14 +25,19 @@ FLOORS: list[set[str]] = [
         "building.package_index",
     },
     {
-        *("deciding", "deviation", "held", "history", "inputs"),
+        *("asking", "deciding", "deviation", "held", "history", "inputs"),
         *("respin", "run", "standing"),
+        *("sealing", "secret_scan"),
     },
     {
         *("__main__", "batch", "cli", "cli_verify", "engine", "environment", "notebook", "opening"),
         *("graph", "progress"),
         *("forms", "marks", "page", "plain", "render", "seal", "view", "rehearsal.report"),
-        *("coverage", "flags", "verbs", "cli_export", "cli_sbom"),
+        *("coverage", "flags", "verbs"),
+        *("asked", "cli_decide"),
+        *("guide", "record_files", "replay", "seal_signing"),
+        *("verify_record", "cli_verify_record"),
+        *("cli_export", "cli_sbom"),
     },
 ]
 """Packages stand for their modules; a module named in full goes before its package."""

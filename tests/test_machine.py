@@ -4,20 +4,33 @@ import base64
 import hashlib
 import json
 import os
+import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from relkit.adapters import machine
-from relkit.adapters.advisories import LocalAdvisories
+from relkit.adapters.advisories import LocalAdvisories, PipAudit
+from relkit.adapters.attest import Attestor
 from relkit.adapters.environment import Installation, intruders, read_lock
 from relkit.adapters.machine import LocalMachine, program_version, required_tools
+from relkit.adapters.ssh import public_key
+from relkit.adapters.timing import seconds_ahead
 from relkit.errors import CheckError
-from relkit.ports import Advisories, Machine
+from relkit.plan import Check
+from relkit.ports import Advisories, Machine, World
 from relkit.rehearsal.state import seed_advisories
-from relkit.values import Scan
+from relkit.steps import prepare
+from relkit.values import Identity, Person, Scan
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 PREFIX = Path(sys.prefix)
@@ -317,3 +330,158 @@ def test_a_missing_database_is_blind_and_this_environment_is_what_is_scanned(
     missing = LocalAdvisories(file=tmp_path / "a.json", clock=Fixed()).scan()
     assert (missing.control_found, missing.database_date) == (False, None)
     assert missing.packages > 50
+
+
+# --- advisories by pip-audit ------------------------------------------------------------------
+
+LOST = "Dependency not found on PyPI and could not be audited: gitpython (3.1.29)"
+"""What pip-audit 2.10.1 says where the index has no data, ending with 0."""
+HIT = {"name": "gitpython", "version": "3.1.29", "vulns": [{"id": "PYSEC-2022-42992"}]}
+CLEAN = {"name": "six", "version": "1.17.0", "vulns": []}
+
+
+def audit(tmp_path: Path, control: object, lock: object, status: int = 0) -> Scan:
+    """Scan with a program that gives one answer for the control and one for the lock."""
+    for name, answer in (("control", control), ("lock", lock)):
+        text = answer if isinstance(answer, str) else json.dumps({"dependencies": answer})
+        (tmp_path / f"{name}.json").write_text(text)
+    program = tmp_path / "audit"
+    program.write_text(
+        f"#!/bin/sh\nenv > {tmp_path}/seen\n"
+        f'case "$*" in *--no-deps*) cat {tmp_path}/control.json;; *) cat {tmp_path}/lock.json;; '
+        f"esac\nexit {status}\n"
+    )
+    program.chmod(0o755)
+    port: Advisories = PipAudit(lock=tmp_path / "lock.txt", clock=Fixed(), program=str(program))
+    return port.scan()
+
+
+def test_pip_audit_that_finds_its_control_says_what_is_vulnerable(tmp_path: Path) -> None:
+    assert audit(tmp_path, [HIT], [CLEAN], status=1) == Scan(
+        control_found=True, database_date=NOW, packages=1, findings=()
+    )
+    bad = CLEAN | {"vulns": [{"id": "A-1", "fix_versions": []}]}
+    assert audit(tmp_path, [HIT], [bad], status=1).findings == ("six 1.17.0: A-1",)
+
+
+def test_pip_audit_without_data_is_blind_though_it_says_no_vulnerabilities(tmp_path: Path) -> None:
+    lost = {"name": "gitpython", "skip_reason": LOST}
+    skipped = {"name": "six", "skip_reason": "not found"}
+    for control in ([lost], [HIT | {"vulns": []}], [CLEAN], []):
+        blind = audit(tmp_path, control, [skipped])
+        assert blind == Scan(control_found=False, database_date=NOW, packages=0, findings=())
+
+
+def test_a_package_that_pip_audit_left_out_is_a_finding(tmp_path: Path) -> None:
+    skipped = {"name": "six", "skip_reason": "not found"}
+    found = audit(tmp_path, [HIT], [CLEAN, skipped])
+    assert (found.packages, found.findings) == (1, ("six: not looked at, not found",))
+
+
+@pytest.mark.parametrize("answer", ["", "Traceback", "[]", "{}", '{"dependencies": [{}]}'])
+def test_an_answer_of_pip_audit_that_is_none_gives_no_date(tmp_path: Path, answer: str) -> None:
+    none = Scan(control_found=False, database_date=None, packages=0, findings=())
+    assert audit(tmp_path, answer, [CLEAN]) == none
+    assert audit(tmp_path, [HIT], answer).database_date is None
+
+
+def test_without_pip_audit_there_is_no_scan(tmp_path: Path) -> None:
+    port = PipAudit(lock=tmp_path / "lock.txt", clock=Fixed(), program=str(tmp_path / "none"))
+    assert port.scan().database_date is None
+
+
+def test_pip_audit_sees_no_token_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY_TOKEN", "canary-4711")
+    audit(tmp_path, [HIT], [CLEAN])
+    assert "PATH=" in (tmp_path / "seen").read_text()
+    assert "canary" not in (tmp_path / "seen").read_text()
+
+
+# --- the clock --------------------------------------------------------------------------------
+
+
+@contextmanager
+def answering(date: str | None) -> Iterator[str]:
+    """Serve refusals with a header Date; yield the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response_only(503)
+            if date is not None:
+                self.send_header("Date", date)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=-2), timedelta(hours=1)])
+def test_the_difference_to_the_worlds_clock_is_seen(ahead: timedelta, tmp_path: Path) -> None:
+    theirs = datetime.now(UTC) - ahead
+    with answering(format_datetime(theirs, usegmt=True)) as url:
+        port: Machine = LocalMachine(folder=tmp_path, blurb=BLURB, site=url)
+        found = port.seconds_ahead()
+    assert found is not None
+    assert abs(found - ahead.total_seconds()) < 15
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Mon, 99 Foo 2026 00:00:00 GMT"])
+def test_a_server_that_says_no_time_is_no_clock(date: str | None) -> None:
+    with answering(date) as url:
+        assert seconds_ahead(url) is None
+
+
+def test_a_world_that_does_not_answer_is_no_clock(tmp_path: Path) -> None:
+    assert seconds_ahead("http://127.0.0.1:9/") is None
+    assert LocalMachine(folder=tmp_path, blurb=BLURB).seconds_ahead() is None
+
+
+# --- who sits here can sign decisions ---------------------------------------------------------
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> tuple[World, Path]:
+    """Return a world of which only the key of the one who sits here is looked at, and that key."""
+    key = tmp_path / "id_ed25519"
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+    subprocess.run(command, check=True, timeout=20)
+    identity = Identity(scheme="ssh", key=public_key(tmp_path / "id_ed25519.pub"))
+    person = Person(name="Rae", role="release-manager", time_zone="UTC", identities=(identity,))
+    policy = SimpleNamespace(present=("release-manager",), person=lambda _: person)
+    world = SimpleNamespace(policy=policy, nonce="n1", attestations=Attestor(keys={"Rae": key}))
+    return cast("World", world), key
+
+
+def rehearsed(world: World) -> Check:
+    [check] = prepare._own_key(world)
+    assert isinstance(check, Check)
+    return check
+
+
+def test_a_key_that_is_the_policys_can_sign_decisions(desk: tuple[World, Path]) -> None:
+    assert rehearsed(desk[0]).ok
+
+
+def test_a_key_that_is_missing_or_somebody_elses_is_found_before_anything_is_begun(
+    desk: tuple[World, Path],
+) -> None:
+    world, key = desk
+    key.unlink()
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+    subprocess.run(command, check=True, timeout=20, input=b"y\n")
+    other = rehearsed(world)
+    assert (other.ok, other.code) == (False, "SIGNER_UNUSABLE")
+    assert other.found.startswith("SSH_INVALID")
+    key.unlink()
+    key.with_name("id_ed25519.pub").unlink()
+    missing = rehearsed(world)
+    assert (missing.ok, missing.found.partition(":")[0]) == (False, "SSH_SIGN")

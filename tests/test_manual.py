@@ -46,7 +46,7 @@ def test_what_was_said_is_evidence_of_the_plan_with_who_said_it() -> None:
     wait, evidence = planned(said())
     assert isinstance(wait, Wait)
     assert wait.ready
-    assert evidence == Evidence("store, by Win (windows-expert)", "submission 7")
+    assert evidence == Evidence("store, by Win (windows-expert), unsigned", "submission 7")
 
 
 def test_evidence_by_another_role_than_the_one_that_is_asked_is_refused() -> None:

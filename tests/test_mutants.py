@@ -81,7 +81,7 @@ def stand(true: Good, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def verify(*words: str) -> int:
     """Run ``relkit verify`` in this process."""
     parser = argparse.ArgumentParser()
-    cli_verify.declare(parser.add_subparsers())
+    cli_verify.declare(parser.add_subparsers().add_parser("verify").add_subparsers())
     options = parser.parse_args(["verify", *words])
     status: int = options.command(options)
     return status
@@ -146,7 +146,7 @@ MEASURE = """
 import argparse, json, resource, sys
 from relkit import cli_verify
 parser = argparse.ArgumentParser()
-cli_verify.declare(parser.add_subparsers())
+cli_verify.declare(parser.add_subparsers().add_parser("verify").add_subparsers())
 options = parser.parse_args(["verify", *json.loads(sys.argv[1])])
 status = options.command(options)
 used = resource.getrusage(resource.RUSAGE_SELF)

@@ -10,7 +10,7 @@ from typing import get_args
 from xml.etree import ElementTree as ET
 
 import pytest
-from toy import NOW, POLICY, RELEASE, Toy
+from toy import NOW, POLICY, RELEASE, UNSIGNED, Toy
 
 from relkit import page as pages
 from relkit import records as log
@@ -190,7 +190,7 @@ def test_texts_are_escaped(run: Run) -> None:
 
 def test_characters_that_hide_or_turn_text_are_shown_as_such(run: Run) -> None:
     to_the_gate(run)
-    run.decide(run.propose("hang"), "approve", "Elif", "expert", "ok\u202e\x1b[1m\u200b.")
+    run.respin("look", "Rika", "release-manager", "ok\u202e\x1b[1m\u200b.")
     assert "ok\ufffd\ufffd[1m\ufffd." in seen(page(run))
 
 
@@ -243,7 +243,7 @@ def test_every_kind_of_record_has_words() -> None:
         (log.Stopped(step="a", what="the cake"), "the cake stopped, in a respin"),
         (log.Revised(revision=2), "revision 2 begins"),
         (
-            log.HandedOver(to="Remy", who="Rika", role="rm", reason="ill"),
+            log.HandedOver(to="Remy", who="Rika", role="rm", reason="ill", signed=UNSIGNED),
             "HANDED OVER to Remy by Rika (rm): ill",
         ),
         (log.Done(step="a", action=2, found=True, evidence="{x}"), "action 3 found done: {x}"),

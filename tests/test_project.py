@@ -115,6 +115,7 @@ def test_missing_tools_are_named_one_a_line_with_how_to_get_them(tmp_path: Path)
     missing = [line for line in done.stderr.splitlines() if line.startswith("Missing")]
     assert missing == [
         "Missing: gpg. Debian: apt-get install gnupg. macOS: brew install gnupg.",
+        "Missing: ssh-keygen. Debian: apt-get install openssh-client. macOS: brew install openssh.",
         "Missing: cc. Debian: apt-get install gcc libc6-dev. macOS: xcode-select --install.",
     ]
 

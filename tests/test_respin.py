@@ -266,7 +266,7 @@ def test_a_waits_deadline_and_a_gates_decisions_begin_anew(run: Run, world: toy.
     assert run.progress("hang").records == []
     assert run.status("hang") == "ready"
     old = world.people.requests()[-1]
-    world.people.send(world.people.answer(old, "expert"))
+    world.people.send(world.people.answer(old, "expert"), old.key)
     refused(WaitingError, run.apply, "hang")
     new = max(world.people.requests(), key=lambda one: one.revision)
     assert (old.revision, new.revision, old.nonce) == (1, 2, new.nonce)

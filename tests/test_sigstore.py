@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ from sigstore.models import Bundle, ClientTrustConfig
 from sigstore.oidc import IdentityToken
 
 from relkit.adapters import sigstore as adapter
+from relkit.adapters import sigstore_client
 from relkit.adapters.signers import LocalSigners
 from relkit.adapters.sigstore import SigstoreSigner, trusted_root, verify_bundle
 from relkit.errors import CheckError, UsageError, VerificationError, WorldError
 from relkit.rehearsal.sigstore import ISSUER, LoopbackSigstore
 from relkit.rehearsal.sigstore_log import merkle
+from relkit.values import Artifact
 
 WHO, MALLORY = "rm@example.org", "mallory@example.org"
 ELSEWHERE = "https://accounts.example.com"
@@ -550,7 +553,7 @@ def test_a_stopped_instance_cannot_be_reached_and_later_it_can(
 def test_a_silent_service_is_given_up(
     instance: LoopbackSigstore, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(sigstore_client, "TIMEOUT_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         there = f"http://127.0.0.1:{silent.getsockname()[1]}"
         config = instance.trust_config().replace(instance.url, there)
@@ -770,3 +773,136 @@ def test_a_full_disk_leaves_what_was_there_and_says_so(
         signers_of(instance, file).sign(scheme="sigstore", name=NAME, sha256=DIGEST)
     assert bundle_of(file).read_bytes() == b"old"
     assert sorted(path.name for path in file.parent.iterdir()) == [NAME, f"{NAME}.sigstore"]
+
+
+# --- a whole set ------------------------------------------------------------------------------
+
+
+def files_of(folder: Path, count: int) -> tuple[Artifact, ...]:
+    """Write files, and return what they are."""
+    folder.mkdir(exist_ok=True)
+    made = []
+    for number in range(count):
+        data = b"file %d" % number
+        (folder / f"file-{number}").write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        made.append(Artifact(name=f"file-{number}", size=len(data), sha256=digest))
+    return tuple(made)
+
+
+def test_a_set_is_signed_under_one_certificate_and_one_token(
+    instance: LoopbackSigstore, file: Path
+) -> None:
+    asked = []
+
+    def token() -> str:
+        asked.append(1)
+        return instance.mint(WHO)
+
+    files = files_of(file.parent, 20)
+    signers = signers_of(instance, file, signer_of(instance, token=token))
+    assert signers.companions(scheme="sigstore", files=files) == ()
+    signers.sign_all(scheme="sigstore", files=files)
+    made = signers.companions(scheme="sigstore", files=files)
+    assert tuple(one.subject for one in made) == files
+    bundles = [Bundle.from_json((file.parent / one.file.name).read_bytes()) for one in made]
+    assert len({one.signing_certificate.serial_number for one in bundles}) == 1
+    assert (len(asked), instance.entries()) == (1, 20)
+    signers.forget_all(scheme="sigstore", files=files)
+    assert signers.companions(scheme="sigstore", files=files) == ()
+
+
+def test_no_files_need_no_token(instance: LoopbackSigstore, file: Path) -> None:
+    signers = signers_of(instance, file, signer_of(instance, token=lambda: pytest.fail("asked")))
+    signers.sign_all(scheme="sigstore", files=())
+
+
+def test_signatures_of_a_set_are_under_way_together(
+    instance: LoopbackSigstore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meeting, add = threading.Barrier(8), instance.log.add
+
+    def together(body: dict[str, Any]) -> dict[str, Any]:
+        meeting.wait(20)  # raises unless eight are here
+        return add(body)
+
+    monkeypatch.setattr(instance.log, "add", together)
+    files = files_of(file.parent, 8)
+    signers = signers_of(instance, file)
+    signers.sign_all(scheme="sigstore", files=files)
+    assert len(signers.companions(scheme="sigstore", files=files)) == 8
+
+
+def test_only_what_has_no_good_signature_is_signed_again(
+    instance: LoopbackSigstore, file: Path
+) -> None:
+    files = files_of(file.parent, 4)
+    signers = signers_of(instance, file)
+    signers.sign_all(scheme="sigstore", files=files)
+    kept = {one.name: bundle_of(file.parent / one.name).read_bytes() for one in files}
+    bundle_of(file.parent / "file-1").unlink()
+    spoilt = bundle_of(file.parent / "file-2")
+    spoilt.unlink()
+    spoilt.write_bytes(kept["file-3"])  # a good one, of another file
+    signers.sign_all(scheme="sigstore", files=files)
+    now = {one.name: bundle_of(file.parent / one.name).read_bytes() for one in files}
+    assert {name for name in now if now[name] != kept[name]} == {"file-1", "file-2"}
+    assert instance.entries() == 6
+    assert len(signers.companions(scheme="sigstore", files=files)) == 4
+
+
+def test_a_changed_file_of_a_set_is_refused_before_any_signing_call(
+    instance: LoopbackSigstore, file: Path
+) -> None:
+    files = files_of(file.parent, 4)
+    (file.parent / "file-3").write_bytes(b"planted")
+    signers = signers_of(instance, file, signer_of(instance, token=lambda: pytest.fail("asked")))
+    with pytest.raises(CheckError) as refusal:
+        signers.sign_all(scheme="sigstore", files=files)
+    assert refusal.value.code == "DIGEST_CHANGED"
+    assert instance.entries() == 0
+
+
+def test_a_set_that_fails_in_the_middle_names_what_is_signed_and_is_finished_later(
+    instance: LoopbackSigstore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "AT_ONCE", 1)
+    files, add = files_of(file.parent, 5), instance.log.add
+
+    def broken(body: dict[str, Any]) -> dict[str, Any]:
+        if instance.entries() == 2:
+            raise OSError("the log is full")
+        return add(body)
+
+    monkeypatch.setattr(instance.log, "add", broken)
+    signers = signers_of(instance, file)
+    with pytest.raises(WorldError, match="the log is full") as refusal:
+        signers.sign_all(scheme="sigstore", files=files)
+    assert refusal.value.code == "SIGSTORE_REFUSED"
+    assert str(refusal.value).endswith("(of 5 files these are signed: file-0, file-1)")
+    assert str(refusal.value).count("SIGSTORE_REFUSED") == 1
+    assert instance.entries() == 2
+    monkeypatch.setattr(instance.log, "add", add)
+    signers.sign_all(scheme="sigstore", files=files)
+    assert instance.entries() == 5
+    assert [x.name for x in file.parent.iterdir() if x.name.startswith(".")] == []
+
+
+def test_a_log_that_is_silent_is_given_up_in_each_thread(
+    instance: LoopbackSigstore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        config = json.loads(instance.trust_config())
+        [log] = config["signingConfig"]["rekorTlogUrls"]
+        log["url"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        signer = SigstoreSigner(
+            trust_config=lambda: ClientTrustConfig.from_json(json.dumps(config)),
+            identity=WHO,
+            issuer=ISSUER,
+            token=lambda: IdentityToken(instance.mint(WHO)),
+        )
+        signer._ready()  # certificates are had in time
+        monkeypatch.setattr(sigstore_client, "TIMEOUT_SECONDS", 0.1)
+        signers = signers_of(instance, file, signer)
+        with pytest.raises(WorldError, match="ReadTimeout"):
+            signers.sign_all(scheme="sigstore", files=files_of(file.parent, 3))

@@ -3,20 +3,24 @@ from __future__ import annotations
 import subprocess
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import toy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relkit.adapters.value_files import StateFile, locked, read_value, write_value, write_whole
+from relkit.decision import Decision, read_decision
 from relkit.errors import WorldError
 from relkit.ports import Announcements, Buildbots, People, Tracker
 from relkit.rehearsal import deeds
 from relkit.rehearsal.calendar import phases, published_before
 from relkit.rehearsal.making import WHOLE, Made
-from relkit.rehearsal.people import RehearsalPeople, answer
+from relkit.rehearsal.people import RehearsalPeople
 from relkit.rehearsal.ports import LocalAnnouncements, LocalBuildbots, LocalTracker
 from relkit.rehearsal.release_data import (
     ReleaseData,
@@ -34,23 +38,15 @@ from relkit.rehearsal.seeds import (
     seed_builders,
     seed_tracker,
 )
-from relkit.rehearsal.state import (
-    BuildbotState,
-    StateFile,
-    TrackerState,
-    locked,
-    read_value,
-    write_value,
-    write_whole,
-)
+from relkit.rehearsal.state import BuildbotState, TrackerState
 from relkit.release import Release, Version
 from relkit.values import (
-    Answer,
     Buildbot,
     Issue,
     Person,
     Protection,
     Request,
+    Signed,
     Testimony,
     digest_of,
 )
@@ -60,6 +56,7 @@ MANAGER = Person(name="Rae", role="release-manager", time_zone="UTC")
 EXPERT = Person(name="Wim", role="windows-expert", time_zone="Europe/Oslo")
 MAIN = Branch("main", "3.15", HEAD)
 ALPHA = Version.parse("3.15.0a1")
+PENS, NOW = toy.Pens(), toy.NOW
 
 
 def tracker(
@@ -71,12 +68,13 @@ def tracker(
     return LocalTracker(file=folder / "tracker.json", upstream=folder / "upstream.git")
 
 
-def people(folder: Path, *automatic: str) -> RehearsalPeople:
-    return RehearsalPeople(folder=folder, roster=(MANAGER, EXPERT), automatic=automatic)
+def people(folder: Path, *automatic: str, **changes: Any) -> RehearsalPeople:  # noqa: ANN401 (whatever it takes)
+    given: dict[str, Any] = {"roster": (MANAGER, EXPERT), "sign": PENS.sign, "now": lambda: NOW}
+    return RehearsalPeople(folder=folder, automatic=automatic, **given | changes)
 
 
 def request(**changes: object) -> Request:
-    plan = {"step": "publish", "subjects": ["é"], "n": 1}
+    plan = {"step": "publish", "revision": 1, "subjects": [], "é": "ü"}
     fields = {
         "release": "3.15.0a1",
         "revision": 1,
@@ -85,21 +83,15 @@ def request(**changes: object) -> Request:
         "plan": plan,
         "digest": digest_of(plan),
         "roles": ("release-manager", "windows-expert"),
+        "policy": "1" * 64,
+        "head": "2" * 64,
+        "expires": NOW + timedelta(days=14),
     }
     return Request.model_validate(fields | changes)
 
 
-def approval(asked: Request, **changes: str) -> Answer:
-    fields = {
-        "step": asked.step,
-        "digest": asked.digest,
-        "nonce": asked.nonce,
-        "who": "Wim",
-        "role": "windows-expert",
-        "verdict": "approve",
-        "reason": "installed it",
-    }
-    return Answer.model_validate(fields | changes)
+def said_to(port: RehearsalPeople, asked: Request) -> list[Decision]:
+    return [read_decision(one.text) for one in port.answers(key=asked.key)]
 
 
 # --- files ------------------------------------------------------------------------------------
@@ -521,7 +513,7 @@ def test_marking_a_release_leaves_all_others_alone(stages: list[str], added: str
 def test_a_message_is_sent_once(tmp_path: Path) -> None:
     did: list[str] = []
     hooks = {"windows-expert": lambda subject, text: did.append(f"{subject}: {text}")}
-    port: People = RehearsalPeople(folder=tmp_path, roster=(EXPERT,), hooks=hooks)
+    port: People = people(tmp_path, roster=(EXPERT,), hooks=hooks)
     send = partial(port.tell, nonce="n1-notice", subject="tag", text="v1")
     assert not port.told(nonce="n1-notice")
     for _ in range(2):
@@ -536,7 +528,7 @@ def test_a_person_killed_before_acting_acts_when_told_again(tmp_path: Path) -> N
     def killed(_subject: str, _text: str) -> None:
         raise KeyboardInterrupt
 
-    first = RehearsalPeople(folder=tmp_path, roster=(), hooks={"web-editor": killed})
+    first = people(tmp_path, roster=(), hooks={"web-editor": killed})
     with pytest.raises(KeyboardInterrupt):
         first.tell(nonce="n", subject="s", text="t", roles=("web-editor",))
     assert not people(tmp_path).told(nonce="n")
@@ -547,12 +539,7 @@ ASK = "Please submit it.\n\nAnswer in this form: Python 3.15.0a1, submission 1\n
 
 def test_automatic_people_give_evidence_in_the_form_that_is_shown(tmp_path: Path) -> None:
     did: list[tuple[str, str]] = []
-    port = RehearsalPeople(
-        folder=tmp_path,
-        roster=(MANAGER, EXPERT),
-        automatic=("windows-expert",),
-        done=lambda name, text: did.append((name, text)),
-    )
+    port = people(tmp_path, "windows-expert", done=lambda name, text: did.append((name, text)))
     assert port.testimony(name="n1-store") is None
     for _ in range(2):
         port.tell(
@@ -693,113 +680,72 @@ def test_a_name_the_world_does_not_know_is_refused_when_it_is_taken_in(tmp_path:
 
 def test_of_two_people_in_a_role_the_first_one_answers(tmp_path: Path) -> None:
     other = EXPERT.model_copy(update={"name": "Robin"})
-    port = RehearsalPeople(
-        folder=tmp_path, roster=(MANAGER, EXPERT, other), automatic=("windows-expert",)
-    )
+    port = people(tmp_path, "windows-expert", roster=(MANAGER, EXPERT, other))
     asked = request()
     port.ask(request=asked)
-    assert [one.who for one in port.answers(digest=asked.digest)] == ["Wim"]
+    assert [one.who for one in said_to(port, asked)] == ["Wim"]
 
 
 def test_after_a_hand_over_the_release_manager_in_office_answers(tmp_path: Path) -> None:
     roster = (MANAGER, MANAGER.model_copy(update={"name": "Robin"}), EXPERT)
-    port = RehearsalPeople(folder=tmp_path, roster=roster, automatic=("release-manager",))
+    port = people(tmp_path, "release-manager", roster=roster)
     asked = request()
-    file = tmp_path / "requests" / f"{asked.digest}.json"
-    for manager in ("", "Robin", "Robin"):
-        now = asked.model_copy(update={"manager": manager})
-        port.ask(request=now)
-        assert read_value(file, Request) == now
-    assert [one.who for one in port.answers(digest=asked.digest)] == ["Rae", "Robin"]
-    with pytest.raises(WorldError, match="SENT_DIFFERENTLY"):
-        port.ask(request=asked.model_copy(update={"step": "another"}))
+    for manager, head in (("", "2"), ("Robin", "3"), ("Robin", "3")):
+        port.ask(request=asked.model_copy(update={"manager": manager, "head": head * 64}))
+    assert sorted(one.who for one in said_to(port, asked)) == ["Rae", "Robin"]
 
 
 def test_automatic_people_answer_once_and_the_others_are_waited_for(tmp_path: Path) -> None:
     asked = request()
     for _ in range(2):
         people(tmp_path, "windows-expert").ask(request=asked)
-    [given] = people(tmp_path).answers(digest=asked.digest)
-    assert given == approval(asked, reason="looked at in a rehearsal")
-    assert people(tmp_path).answers(digest="0" * 64) == ()
+    (signed,) = people(tmp_path).answers(key=asked.key)
+    PENS.verify(signed=signed, identity=toy.identity("Wim"))
+    (given,) = said_to(people(tmp_path), asked)
+    assert (given.who, given.role, given.verdict) == ("Wim", "windows-expert", "approve")
+    assert (given.plan, given.head, given.at) == (asked.digest, asked.head, NOW)
+    assert people(tmp_path).answers(key="0" * 64) == ()
+
+
+@pytest.mark.parametrize("change", [{"revision": 2}, {"nonce": "n2"}], ids=str)
+def test_what_automatic_people_said_to_another_revision_or_run_is_no_answer(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    port = people(tmp_path, "windows-expert")
+    for asked in (request(), request(**change)):
+        port.ask(request=asked)
+    assert len(said_to(port, request())) == 2
+
+
+def test_automatic_people_answer_anew_what_is_asked_anew_after_its_time(tmp_path: Path) -> None:
+    asked = request()
+    people(tmp_path, "windows-expert").ask(request=asked)
+    later = asked.expires + timedelta(hours=1)
+    again = request(expires=later + timedelta(days=14), head="3" * 64)
+    people(tmp_path, "windows-expert", now=lambda: later).ask(request=again)
+    assert {one.head for one in said_to(people(tmp_path), asked)} == {asked.head, again.head}
 
 
 def test_an_automatic_person_rejects_a_plan_with_another_digest(tmp_path: Path) -> None:
     asked = request(digest="0" * 64)
     people(tmp_path, "windows-expert").ask(request=asked)
-    [given] = people(tmp_path).answers(digest=asked.digest)
-    assert given.verdict == "reject"
+    (given,) = said_to(people(tmp_path), asked)
+    assert (given.verdict, given.reason) == ("reject", "the plan has another digest")
 
 
-def test_decisions_are_added_in_the_order_they_came(tmp_path: Path) -> None:
-    asked = request()
-    port = people(tmp_path)
-    port.ask(request=asked)
-    file = tmp_path / "requests" / f"{asked.digest}.json"
-    answer(file, "Wim", "windows-expert", "reject", "does not start")
-    answer(file, "Wim", "windows-expert", "reject", "does not start")
-    answer(file, "Rae", "release-manager", "approve", "read it")
-    answer(file, "Wim", "windows-expert", "approve", "starts now")
-    verdicts = [(one.who, one.verdict) for one in port.answers(digest=asked.digest)]
-    assert verdicts == [("Wim", "reject"), ("Rae", "approve"), ("Wim", "approve")]
-
-
-def test_nobody_answers_in_a_role_that_is_not_asked(tmp_path: Path) -> None:
-    asked = request(roles=("windows-expert",))
-    people(tmp_path).ask(request=asked)
-    file = tmp_path / "requests" / f"{asked.digest}.json"
-    with pytest.raises(WorldError, match="NOT_ASKED: publish asks windows-expert"):
-        answer(file, "Rae", "release-manager", "approve", "me too")
-    with pytest.raises(WorldError, match="STATE_UNREADABLE"):
-        answer(tmp_path / "requests/none.json", "Rae", "release-manager", "approve", "x")
-
-
-def test_an_altered_plan_is_not_approved(tmp_path: Path) -> None:
+def test_an_altered_request_is_put_anew(tmp_path: Path) -> None:
     asked = request()
     people(tmp_path).ask(request=asked)
     file = tmp_path / "requests" / f"{asked.digest}.json"
     write_value(file, request(plan={"step": "publish", "subjects": ["evil"]}))
-    with pytest.raises(WorldError, match="REQUEST_ALTERED"):
-        answer(file, "Wim", "windows-expert", "approve", "looks fine")
-    with pytest.raises(WorldError, match="SENT_DIFFERENTLY"):
-        people(tmp_path).ask(request=asked)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"who": "Mallory"},
-        {"role": "release-manager"},
-        {"nonce": "n2"},
-        {"digest": "0" * 64},
-        {"step": "push"},
-        {"role": "docs-expert"},
-    ],
-    ids=lambda changes: next(iter(changes)),
-)
-def test_a_foreign_answer_is_refused(tmp_path: Path, changes: dict[str, str]) -> None:
-    asked = request()
     people(tmp_path).ask(request=asked)
-    name = f"{asked.digest}.0001.windows-expert.json"
-    write_value(tmp_path / "requests" / name, approval(asked, **changes))
-    with pytest.raises(WorldError, match="ANSWER_INVALID"):
-        people(tmp_path).answers(digest=asked.digest)
+    assert read_value(file, Request) == asked
 
 
-def test_a_broken_answer_is_refused(tmp_path: Path) -> None:
+def test_junk_beside_a_request_is_handed_on_as_what_it_is(tmp_path: Path) -> None:
     asked = request()
     people(tmp_path).ask(request=asked)
     (tmp_path / "requests" / f"{asked.digest}.0001.windows-expert.json").write_text("{")
-    with pytest.raises(WorldError, match="ANSWER_INVALID"):
-        people(tmp_path).answers(digest=asked.digest)
-
-
-def test_answers_given_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
-    asked = request()
-    people(tmp_path).ask(request=asked)
-    file = tmp_path / "requests" / f"{asked.digest}.json"
-    with ThreadPoolExecutor(8) as pool:
-        given = (f"reason {number}" for number in range(10))
-        list(pool.map(partial(answer, file, "Wim", "windows-expert", "approve"), given))
-    reasons = {one.reason for one in people(tmp_path).answers(digest=asked.digest)}
-    assert len(reasons) == 10
+    (junk,) = people(tmp_path).answers(key=asked.key)
+    assert junk == Signed(scheme="ssh", text=junk.text, signature="")
+    assert "windows-expert.json is no answer" in junk.text

@@ -18,16 +18,17 @@ from typing import Any
 
 import pytest
 import rehearsals
-from rehearsals import VERSION, git
+from rehearsals import VERSION, answer, git
 
 from relkit import records as log
 from relkit.adapters.advisories import Advisory, Database
+from relkit.adapters.value_files import StateFile
 from relkit.errors import CheckError, GateError, OrderError, ReleaseError, WaitingError, WorldError
 from relkit.history import History
 from relkit.opening import Opened
-from relkit.rehearsal.ports import RehearsalPeople, answer
+from relkit.rehearsal.ports import RehearsalPeople
 from relkit.rehearsal.site_admin import enter_page_text
-from relkit.rehearsal.state import BuildbotState, StateFile, TrackerState
+from relkit.rehearsal.state import BuildbotState, TrackerState
 from relkit.rehearsal.tree import make_repository
 from relkit.release import Version
 from relkit.run import Run
@@ -240,7 +241,7 @@ def test_a_scanner_that_does_not_see_its_control_entry_proves_nothing(before: Be
     StateFile(stand.state / "advisories.json", Database).change(
         lambda one: one.model_copy(update={"advisories": ()})
     )
-    stand.refuses("preflight", "CANNOT_CHECK")
+    stand.refuses("preflight", "SCANNER_BLIND")
 
 
 def add_blocker(stand: Stand) -> None:
@@ -538,7 +539,8 @@ def test_an_answer_by_somebody_who_is_not_in_the_role_is_no_answer(before: Befor
     stand = before("approve-windows")
     request = ask(stand, "approve-macos")
     answer(request, "Wanda Windows", "macos-expert", "approve", "looks good")
-    stand.refuses("approve-macos", "ANSWER_INVALID", WorldError)
+    stopped = stand.stops("approve-macos", "GATE_OPEN", WaitingError)
+    assert "refused: APPROVAL_ROLE" in str(stopped)
 
 
 def test_nobody_but_those_asked_can_answer_and_nobody_types_an_experts_approval(
@@ -546,7 +548,7 @@ def test_nobody_but_those_asked_can_answer_and_nobody_types_an_experts_approval(
 ) -> None:
     stand = before("approve-windows")
     request = ask(stand, "approve-macos")
-    with pytest.raises(WorldError, match="NOT_ASKED"):
+    with pytest.raises(GateError, match="NOT_ASKED"):
         answer(request, "Wanda Windows", "windows-expert", "approve", "looks good")
     proposal = stand.run.propose("approve-macos")
     with pytest.raises(GateError, match="NOT_AT_THE_NOTEBOOK"):

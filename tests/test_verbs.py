@@ -18,7 +18,6 @@ from relkit.history import History
 from relkit.notebook import Face
 from relkit.page import page
 from relkit.run import Run
-from relkit.values import Person
 from relkit.view import View
 
 pytestmark = pytest.mark.usefixtures("toy_steps")
@@ -130,7 +129,7 @@ def test_a_deviation_is_flagged_with_what_was_done_by_whom_and_why(
 def test_a_hand_over_names_both_and_the_new_one_decides(
     tmp_path: Path, record: Path, shown: list[View]
 ) -> None:
-    second = Person(name="Remy", role="release-manager", time_zone="UTC")
+    second = toy.person("Remy", "release-manager")
     policy = toy.POLICY.model_copy(update={"people": (*toy.POLICY.people, second)})
     run = toy.Toy.at(tmp_path / "world", policy=policy).open(record)
     Face(run).hand_over("Remy", reason="I am ill")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from relkit import view
 from relkit.errors import CheckError, WaitingError
 from relkit.history import History
-from relkit.plan import EXCERPT
+from relkit.plan import EXCERPT, Call
 from relkit.run import Run
 from relkit.view import View
 
@@ -269,7 +270,17 @@ def test_decisions_are_shown_with_who_what_and_why(run: Run) -> None:
     shown = same(view.decisions(step, progress.records, plan))
     assert f"REJECTED by Elif (expert): {HOSTILE}" in shown.text
     assert "APPROVED by Rika (release-manager): I looked" in shown.text
+    assert shown.text.count("SSH key, in the notebook") == 2, "with what it is signed, and where"
     assert "another plan" not in shown.text
+
+
+def test_a_file_for_machines_is_shown_by_its_digest() -> None:
+    text = '{\n "form": 1\n}'
+    call = Call(port="artifacts", method="write", arguments={"name": "m.json", "text": text})
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    assert (
+        str(call) == f"artifacts.write(name=m.json, text=(14 characters of JSON, SHA-256 {sha256}))"
+    )
 
 
 def test_a_decision_on_another_plan_says_so(run: Run, world: toy.Toy) -> None:

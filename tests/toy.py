@@ -7,34 +7,66 @@ functions read of it (the knobs of `Box`) is turned by the tests, as others turn
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from relkit import step as steps
+from relkit.decision import Verdict, decision_text, read_decision
+from relkit.errors import VerificationError
 from relkit.plan import Action, Check, Evidence, Expect, Plan, Result, Wait
 from relkit.policy import Policy
 from relkit.ports import World
 from relkit.release import Release
 from relkit.run import Run
 from relkit.step import Results, step
-from relkit.values import Answer, Artifact, Person, Request, Testimony, Value
+from relkit.values import Artifact, Identity, Person, Request, Signed, Testimony, Value
 
 NOW = datetime(2026, 5, 5, 12, tzinfo=UTC)
 RELEASE = Release.parse("3.15.0a1", "alpha", "2026-05-05")
 ORDER = ("look", "paint", "hang", "bake", "send")
+
+
+def person(name: str, role: str) -> Person:
+    """Return a person whose key is made of the name."""
+    return Person(name=name, role=role, time_zone="UTC", identities=(identity(name),))
+
+
+UNSIGNED = Signed(scheme="ssh", text="", signature="")
+
+
+def identity(name: str) -> Identity:
+    blob = b"\0\0\0\x0bssh-ed25519\0\0\0 " + hashlib.sha256(name.encode()).digest()
+    return Identity(scheme="ssh", key=f"ssh-ed25519 {base64.b64encode(blob).decode()}")
+
+
+class Pens:
+    """Signatures that everybody could forge, and that are quick: the digest of key and text."""
+
+    def sign(self, *, who: str, text: str) -> Signed:
+        return Signed(scheme="ssh", text=text, signature=self._stroke(identity(who).key, text))
+
+    def verify(self, *, signed: Signed, identity: Identity) -> None:
+        if signed.signature != self._stroke(identity.key, signed.text):
+            raise VerificationError("another hand", code="SSH_INVALID", remedy="Ask.")
+
+    def _stroke(self, key: str, text: str) -> str:
+        return hashlib.sha256(f"{key}\n{text}".encode()).hexdigest()
+
+
 POLICY = Policy(
     people=(
-        Person(name="Rika", role="release-manager", time_zone="UTC"),
-        Person(name="Elif", role="expert", time_zone="UTC"),
-        Person(name="Emil", role="expert", time_zone="UTC"),
+        person("Rika", "release-manager"),
+        person("Elif", "expert"),
+        person("Emil", "expert"),
     ),
     gates={"hanging": ("release-manager", "expert")},
     waivers=("release-manager",),
@@ -134,6 +166,7 @@ class People(Outside):
     """Who is told, asked and answers; obliging people approve as soon as they are asked."""
 
     obliging = False
+    now: Callable[[], datetime] = staticmethod(lambda: NOW)
 
     def tell(self, *, nonce: str, text: str) -> None:
         sent = self.read().get(nonce, [])
@@ -143,33 +176,34 @@ class People(Outside):
         return nonce in self.read()
 
     def ask(self, *, request: Request) -> None:
-        self.change(f"asked {request.digest}", request.to_data())
-        if self.obliging and not self.answers(digest=request.digest):
+        self.change(f"asked {request.key}", request.to_data())
+        if self.obliging and not self.answers(key=request.key):
             self.turn(
-                f"answers {request.digest}",
+                f"answers {request.key}",
                 [self.answer(request, role).to_data() for role in request.roles],
             )
 
     def answer(
-        self, request: Request, role: str, *, verdict: str = "approve", reason: str = "seen"
-    ) -> Answer:
+        self,
+        request: Request,
+        role: str,
+        *,
+        verdict: Verdict = "approve",
+        reason: str = "seen",
+        who: str = "",
+        at: datetime | None = None,
+    ) -> Signed:
         """Return what the first person in a role would answer."""
-        return Answer.model_validate(
-            {
-                "step": request.step,
-                "digest": request.digest,
-                "nonce": request.nonce,
-                "who": POLICY.person(role).name,
-                "role": role,
-                "verdict": verdict,
-                "reason": reason,
-            }
+        name = who or POLICY.person(role).name
+        text = decision_text(
+            request, who=name, role=role, verdict=verdict, reason=reason, at=at or self.now()
         )
+        return Pens().sign(who=name, text=text)
 
-    def send(self, answer: Answer, digest: str = "") -> None:
-        """Let an answer arrive."""
-        key = f"answers {digest or answer.digest}"
-        self.turn(key, [*self.read().get(key, []), answer.to_data()])
+    def send(self, answer: Signed, key: str) -> None:
+        """Let an answer to the request of that key arrive."""
+        name = f"answers {key}"
+        self.turn(name, [*self.read().get(name, []), answer.to_data()])
 
     def testify(self, *, testimony: Testimony) -> None:
         self.change(f"evidence {testimony.name}", testimony.to_data())
@@ -182,9 +216,9 @@ class People(Outside):
         found = self.read().items()
         return [Request.model_validate(x) for name, x in found if name.startswith("asked ")]
 
-    def answers(self, *, digest: str) -> tuple[Answer, ...]:
-        found = self.read().get(f"answers {digest}", [])
-        return tuple(Answer.model_validate(one) for one in found)
+    def answers(self, *, key: str) -> tuple[Signed, ...]:
+        found = self.read().get(f"answers {key}", [])
+        return tuple(Signed.model_validate(one) for one in found)
 
 
 @dataclass
@@ -206,6 +240,7 @@ class Toy:
     people: People
     clock: Clock
     policy: Policy = POLICY
+    attestations: Pens = field(default_factory=Pens)
     name: str = "toy"
     rehearsal: bool = True
     digest: str = "d" * 64
@@ -226,12 +261,24 @@ class Toy:
 
     @property
     def outside(self) -> dict[str, Any]:
-        """Everything outside, to be compared."""
-        return {one.path.name: one.read() for one in (self.box, self.builds, self.people)}
+        """Everything outside, to be compared: of requests and answers what does not name a line
+        of the ledger, which a kill moves.
+        """
+        found = {one.path.name: one.read() for one in (self.box, self.builds)}
+        people = {name: _lasting(name, said) for name, said in self.people.read().items()}
+        return {**found, "people": people}
 
     def open(self, folder: Path, release: Release = RELEASE) -> Run:
         """Open the toy run."""
         return Run.open(release, self.world, folder)
+
+
+def _lasting(name: str, said: Any) -> object:  # noqa: ANN401 (JSON)
+    if name.startswith("asked "):
+        return said | {"head": ""}
+    if name.startswith("answers "):
+        return [read_decision(one["text"]).model_copy(update={"head": ""}) for one in said]
+    return said
 
 
 def toy_of(world: World) -> Toy:

@@ -1,14 +1,21 @@
-"""Known vulnerabilities of installed packages, from a dated database in a local file.
+"""Known vulnerabilities of installed packages: from a dated local file, or from pip-audit.
 
 The file is JSON: ``date`` (ISO 8601 with time zone), ``control`` (a package and version that are
 installed nowhere) and ``advisories``, each with ``id``, ``package``, ``summary`` and either
 ``below`` (the first version that is mended) or ``versions``. One of them must hit the control; a
 database in which none does is as good as none.
+
+pip-audit is no part of the lock: it needs more packages than it would guard here. It is a tool of
+its own (``pipx install pip-audit``). Without data it says that there are no known
+vulnerabilities, and ends with 0: only the control tells that from an answer.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sysconfig
+import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
 from importlib.metadata import distributions
@@ -23,6 +30,11 @@ from relkit.ports import Clock
 from relkit.values import Scan, Value
 
 MAX_AGE = timedelta(days=7)
+CONTROL = ("gitpython", "3.1.29")
+"""A version with a vulnerability that every database has (CVE-2022-24439, fixed in 3.1.30)."""
+AUDIT_SECONDS = 300.0
+PASSED_ON = ("PATH", "HOME", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "https_proxy")
+"""What pip-audit sees of the environment: no token, no setting of pip."""
 
 
 def _version(text: str) -> str:
@@ -111,6 +123,75 @@ class LocalAdvisories:
                 "findings": _findings(database, installed),
             }
         )
+
+
+class Audited(Value, extra="ignore"):
+    """A package in pip-audit's answer: either looked at, or left out for a reason."""
+
+    name: PackageName
+    version: str = ""
+    vulns: tuple[Mapping[str, object], ...] = ()
+    skip_reason: str | None = None
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what a person has to look at."""
+        if self.skip_reason is not None:
+            return (f"{self.name}: not looked at, {self.skip_reason}",)
+        return tuple(f"{self.name} {self.version}: {one.get('id')}" for one in self.vulns)
+
+
+class Audit(Value, extra="ignore"):
+    """pip-audit's answer (``--format json``)."""
+
+    dependencies: tuple[Audited, ...]
+
+
+class PipAudit:
+    """The form of the port `Advisories` that asks pip-audit about a lock file.
+
+    A program that is missing, fails, or answers what cannot be understood gives a scan without a
+    date. `packages` are those that were looked at; others are findings.
+    """
+
+    def __init__(self, *, lock: Path, clock: Clock, program: str = "pip-audit") -> None:
+        self._lock = lock
+        self._clock = clock
+        self._program = program
+
+    def scan(self) -> Scan:
+        """Ask about the control, and if that is answered, about each package of the lock."""
+        with tempfile.TemporaryDirectory(prefix="relkit-") as folder:
+            control = Path(folder) / "control.txt"
+            control.write_text("==".join(CONTROL) + "\n", encoding="ascii")
+            known = self._audit(control, "--no-deps")
+        found = known is not None and any(
+            (one.name, one.version) == CONTROL and one.vulns for one in known.dependencies
+        )
+        asked = self._audit(self._lock, "--require-hashes") if known is not None else None
+        packages = asked.dependencies if asked else ()
+        return Scan(
+            control_found=found,
+            database_date=None if asked is None else self._clock.now(),
+            packages=sum(one.skip_reason is None for one in packages),
+            findings=tuple(line for one in packages for line in one.lines()) if found else (),
+        )
+
+    def _audit(self, requirements: Path, *options: str) -> Audit | None:
+        command = [self._program, "--requirement", str(requirements), *options, "--disable-pip"]
+        command += ["--format", "json", "--progress-spinner", "off"]
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,  # 1 stands for findings, and for failures too
+                timeout=AUDIT_SECONDS,
+                env=environment,
+            )
+            return Audit.model_validate_json(done.stdout)
+        except (OSError, subprocess.SubprocessError, ValidationError):
+            return None  # the step that asked refuses to go on
 
 
 def installed_versions() -> dict[str, str]:

@@ -66,6 +66,7 @@ class FolderServer:
         """Move a file from staging to the public tree, never over another one."""
         with failing(f"place {folder}/{name}", SERVER):
             staged = _path(self._staging, folder, name)
+            _part(staged).unlink(missing_ok=True)  # of a copy that was killed once it had its name
             target = _open_folder(self._public, folder) / name
             if not _is_there(target, sha256):
                 _check_digest(staged, sha256)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relkit.adapters.git_clone import beside
 from relkit.adapters.git_command import GitCommand
-from relkit.adapters.git_names import check_name
+from relkit.adapters.git_names import check_name, nameless
 from relkit.errors import UsageError, WorldError
 
 LOCKED_FOLDER = "relkit-locked"
@@ -86,7 +86,9 @@ def _open(source: Path, trusted: Path) -> GitCommand:
     trusted.write_text("[safe]\n\tdirectory = *\n", encoding="utf-8")
     environment = {"GIT_CONFIG_GLOBAL": str(trusted)}
     if not source.is_dir():
-        raise _refusal("NOT_A_REPOSITORY", f"{source} is not a folder", "Give a git repository.")
+        raise _refusal(
+            "NOT_A_REPOSITORY", f"{nameless(str(source))} is not a folder", "Give a git repository."
+        )
     outside = GitCommand(source, environment=environment)
     found = outside.ask("rev-parse", "--absolute-git-dir")
     if found.status != 0:

@@ -12,6 +12,8 @@ from pathlib import PurePosixPath
 
 from relkit.errors import UsageError
 
+WHO = re.compile(r":/+.*@", flags=re.DOTALL)
+"""The user and the password of an address, which are not repeated."""
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?!\.)){0,99}", flags=re.ASCII)
 REF = re.compile(r"refs/(?:heads|tags)/(?P<name>.*)", flags=re.ASCII | re.DOTALL)
 OBJECT_ID = re.compile(r"[0-9a-f]{40}", flags=re.ASCII)
@@ -68,12 +70,18 @@ def check_url(url: str, *, protocols: Sequence[str]) -> str:
     An https address must not carry a user or password: those would stand in the record.
     """
     if not any(ADDRESSES[one].fullmatch(url) for one in protocols if one in ADDRESSES):
+        shown = _shown(nameless(url))
         raise UsageError(
-            f"{_shown(url)} is not the address of a remote by {' or '.join(protocols)}",
+            f"{shown} is not the address of a remote by {' or '.join(protocols)}",
             code="BAD_URL",
             remedy="Correct it in the world's description: an absolute path, https:// or ssh://.",
         )
     return url
+
+
+def nameless(address: str) -> str:
+    """Return an address, or what was made of one, without its user and password."""
+    return WHO.sub("://…@", address)
 
 
 def _bad(code: str, value: str, what: str) -> UsageError:

@@ -15,9 +15,11 @@ from importlib.metadata import distributions, version
 from itertools import islice
 from pathlib import Path
 
+from relkit.adapters import jupyter
 from relkit.adapters.environment import Installation, intruders
+from relkit.adapters.timing import seconds_ahead
 from relkit.errors import CheckError
-from relkit.values import Tool
+from relkit.values import Reach, Tool
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 """The lock files, in the clone that relkit is installed from."""
@@ -34,15 +36,19 @@ class LocalMachine:
     """The form of the port `Machine` for the machine relkit runs on.
 
     `folder` is where the world's state is kept (it need not exist yet), `blurb` the folder that
-    the blurb in use was installed into, named like its lock file: ``blurb-1.1.0``.
+    the blurb in use was installed into, named like its lock file: ``blurb-1.1.0``. `site` is an
+    address of the world, whose answers tell its time.
     """
 
-    def __init__(self, *, folder: Path, blurb: Path, requirements: Path = REQUIREMENTS) -> None:
+    def __init__(
+        self, *, folder: Path, blurb: Path, requirements: Path = REQUIREMENTS, site: str = ""
+    ) -> None:
         self._folder = folder
         self._blurb = blurb
-        site = Path(sysconfig.get_path("purelib"))
+        self._world = site
+        packages = Path(sysconfig.get_path("purelib"))
         self._site = Installation(
-            site, required=(requirements / "lock.txt",), optional=(requirements / "dev.txt",)
+            packages, required=(requirements / "lock.txt",), optional=(requirements / "dev.txt",)
         )
         self._tool = Installation(blurb, required=(requirements / f"{blurb.name}.txt",), flat=True)
 
@@ -62,6 +68,14 @@ class LocalMachine:
     def environment_differences(self) -> tuple[str, ...]:
         """Return where packages, files or the import path differ from the lock; at most 50."""
         return tuple(islice(self._differences(), MOST_DIFFERENCES))
+
+    def reach(self) -> Reach:
+        """Say how the kernel this runs in is reached, and its server, if there are such."""
+        return jupyter.reach()
+
+    def seconds_ahead(self) -> float | None:
+        """Return by how much the clock is ahead of the world's; None: it gives no time."""
+        return seconds_ahead(self._world) if self._world else None
 
     def free_bytes(self) -> int:
         """Return the free disk space where the world's state is, or will be, kept."""

@@ -46,6 +46,8 @@ class LocalSigners:
     identity: str
     issuer: str
     fingerprint: str
+    trusted: Callable[[], dict[str, str]] = dict
+    """What verifies all these signatures and those of tags, by file name (see `trust`)."""
 
     def usable(self) -> tuple[Tool, ...]:
         """Say as whom each scheme would sign; version None: it cannot, the log says why.
@@ -72,6 +74,40 @@ class LocalSigners:
         else:
             self._gpg.sign(path, sha256)
 
+    def sign_all(self, *, scheme: str, files: tuple[Artifact, ...]) -> None:
+        """Sign files as `sign` does each; good signatures that are there are kept.
+
+        With Sigstore several at a time, under one certificate. All files have the digests that
+        are given, or no signer is asked. What is raised names the files that are signed.
+        """
+        known = _scheme(scheme)
+        paths = {one.name: (self._path(one.name), one.sha256) for one in files}
+        lacking = [one.name for one in self._lacking(known, files)]
+        for name in lacking:
+            with opened(*paths[name]):
+                pass
+        if lacking:
+            self._require_policy(known)
+        try:
+            if known == "sigstore":
+                self.sigstore.sign_all([paths[name] for name in lacking])
+            else:
+                for name in lacking:
+                    self._gpg.sign(*paths[name])
+        except ReleaseError as error:
+            raise self._half(error, known, files) from error
+
+    def companions(self, *, scheme: str, files: tuple[Artifact, ...]) -> tuple[Companion, ...]:
+        """Return the good signature of each file; none at all if one of them has none."""
+        found = [self.companion(scheme=scheme, name=x.name, sha256=x.sha256) for x in files]
+        good = tuple(one for one in found if one is not None)
+        return good if len(good) == len(files) else ()
+
+    def forget_all(self, *, scheme: str, files: tuple[Artifact, ...]) -> None:
+        """Put the signatures of files aside as `forget` does each."""
+        for one in files:
+            self.forget(scheme=scheme, name=one.name)
+
     def companion(self, *, scheme: str, name: str, sha256: str) -> Companion | None:
         """Return the signature of exactly this digest by the policy's identity, or None."""
         known, path = _scheme(scheme), self._path(name)
@@ -95,6 +131,10 @@ class LocalSigners:
         known, path = _scheme(scheme), self._path(name)
         put_aside(path.with_name(name + SUFFIXES[known]))
 
+    def trust(self) -> dict[str, str]:
+        """Return ``trusted_root.json`` and ``gpg-keys.asc``, as far as there are such."""
+        return self.trusted()
+
     def _verify(self, scheme: Scheme, name: str, subject: Subject, signature: bytes) -> None:
         if scheme == "sigstore":
             self.sigstore.verify_digest(
@@ -106,6 +146,22 @@ class LocalSigners:
         if found != subject.sha256:  # written to since it was hashed
             raise digest_changed(name, found, subject.sha256)
         self._gpg.verify_bytes(data, signature, fingerprint=self.fingerprint)
+
+    def _lacking(self, scheme: Scheme, files: tuple[Artifact, ...]) -> list[Artifact]:
+        return [x for x in files if not self.companions(scheme=scheme, files=(x,))]
+
+    def _half(
+        self, error: ReleaseError, scheme: Scheme, files: tuple[Artifact, ...]
+    ) -> ReleaseError:
+        """Return an error that also says which files are signed by now."""
+        lacking = self._lacking(scheme, files)
+        done = ", ".join(one.name for one in files if one not in lacking) or "none"
+        said = str(error).removeprefix(f"{error.code}: ")
+        return type(error)(
+            f"{said} (of {len(files)} files these are signed: {done})",
+            code=error.code,
+            remedy=error.remedy,
+        )
 
     def _companion(
         self, scheme: Scheme, file: str, signature: bytes, name: str, subject: Subject

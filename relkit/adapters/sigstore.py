@@ -7,34 +7,35 @@ root and no network.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from sigstore.errors import VerificationError as Refused
 from sigstore.hashes import Hashed
 from sigstore.models import Bundle, ClientTrustConfig, TrustedRoot
 from sigstore.oidc import IdentityToken
-from sigstore.sign import Signer, SigningContext
+from sigstore.sign import Signer
 from sigstore.verify import Verifier
 from sigstore.verify.policy import Identity
 from sigstore_models.common.v1 import HashAlgorithm
 from sigstore_models.trustroot.v1 import TrustedRoot as TrustedRootModel
 
+from relkit.adapters.sigstore_client import signing_context
 from relkit.adapters.subjects import opened, read_signature, write_signature
 from relkit.errors import ReleaseError, VerificationError, WorldError
 
 SUFFIX = ".sigstore"
 """What python.org appends to a file's name for its bundle."""
-TIMEOUT_SECONDS = 60.0
+AT_ONCE = 16
+"""How many signatures are under way together: what is slow is the way to the log, not the work."""
 RENEW_BEFORE = timedelta(seconds=30)
 TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def trusted_root(text: str | bytes) -> TrustedRoot:
@@ -86,6 +87,7 @@ class SigstoreSigner:
         self._token = token
         self._root: TrustedRoot | None = None
         self._open = ExitStack()
+        self._renewing = threading.Lock()
         self._signer: Signer | None = None
         self._expires = datetime.max.replace(tzinfo=UTC)
 
@@ -120,6 +122,23 @@ class SigstoreSigner:
 
         write_signature(path.with_name(path.name + SUFFIX), bundle, verify)
 
+    def sign_all(self, files: Sequence[tuple[Path, str]]) -> None:
+        """Do what `sign` does for each file and its SHA-256, up to `AT_ONCE` at a time.
+
+        After the first failure no more are begun, and it is raised when those under way have
+        ended: each file then has its whole bundle, or none that is new.
+        """
+        if not files:
+            return
+        self._ready()  # one token, asked for here and not in a thread
+        with ThreadPoolExecutor(min(AT_ONCE, len(files)), "sign") as pool:
+            futures = [pool.submit(self.sign, path, sha256) for path, sha256 in files]
+            wait(futures, return_when=FIRST_EXCEPTION)
+            pool.shutdown(cancel_futures=True)
+        for future in futures:
+            if not future.cancelled():
+                future.result()
+
     def verify(self, path: Path, bundle: Path, *, identity: str, issuer: str) -> None:
         """Raise unless the bundle is the identity's signature of the file as it is now."""
         found = read_signature(bundle)
@@ -139,10 +158,8 @@ class SigstoreSigner:
         self._fresh_token()
 
     def _sign_digest(self, sha256: str) -> bytes:
-        if datetime.now(UTC) > self._expires - RENEW_BEFORE:
-            self.close()
+        signer = self._ready()
         try:
-            signer = self._signer or self._new_signer()
             bundle = signer.sign_artifact(_hashed(sha256))
         except ReleaseError:
             raise
@@ -152,11 +169,24 @@ class SigstoreSigner:
         self._expires = bundle.signing_certificate.not_valid_after_utc
         return bundle.to_json().encode()
 
+    def _ready(self) -> Signer:
+        """Return who signs, with a certificate that lives for a while."""
+        with self._renewing:
+            if datetime.now(UTC) > self._expires - RENEW_BEFORE:
+                self.close()
+            try:
+                return self._signer or self._new_signer()
+            except ReleaseError:
+                raise
+            except Exception as error:  # as above
+                self.close()
+                raise _refused(error) from error
+
     def _new_signer(self) -> Signer:
         """Ask for a certificate. It is known how long it lives once it has signed."""
         config = self._trust_config()
         self._root = config.trusted_root
-        context = _context(config)
+        context = signing_context(config)
         self._signer = self._open.enter_context(context.signer(self._fresh_token()))
         return self._signer
 
@@ -172,44 +202,6 @@ class SigstoreSigner:
         if found != (self.identity, self.issuer):
             raise _token_error(f"it is of {found[0]} by {found[1]}, not of {self!r}")
         return token
-
-
-class _Patient(HTTPAdapter):
-    """Gives up on a silent service, where the client would wait for ever; no proxy for loopback."""
-
-    def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,  # noqa: FBT001, FBT002
-        timeout: float | tuple[float, float] | tuple[float, None] | None = None,
-        verify: bool | str = True,  # noqa: FBT001, FBT002
-        cert: str | bytes | tuple[str | bytes, str | bytes] | None = None,
-        proxies: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        host = urlsplit(request.url or "").hostname
-        return super().send(
-            request,
-            stream=stream,
-            timeout=timeout or TIMEOUT_SECONDS,
-            verify=verify,
-            cert=cert,
-            proxies=None if host in LOOPBACK else proxies,
-        )
-
-
-def _context(config: ClientTrustConfig) -> SigningContext:
-    services = config.signing_config
-    fulcio, rekor = services.get_fulcio(), services.get_tlogs()[0]
-    log_session: requests.Session = rekor._session  # type: ignore[attr-defined]  # noqa: SLF001 (the only way to set a timeout)
-    for session in fulcio.session, log_session:
-        for scheme in "http://", "https://":
-            session.mount(scheme, _Patient())
-    return SigningContext(
-        fulcio=fulcio,
-        rekor=rekor,
-        trusted_root=config.trusted_root,
-        tsa_clients=services.get_tsas(),
-    )
 
 
 def _hashed(sha256: str) -> Hashed:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import requests
 
-from relkit.errors import WorldError
+from relkit.errors import UsageError, WorldError
 
 TIMEOUT_SECONDS = (5.0, 60.0)
 """To connect, and between two packets."""
@@ -23,6 +24,12 @@ class Web:
     """
 
     def __init__(self, url: str, timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS) -> None:
+        if "@" in urlsplit(url).netloc:
+            raise UsageError(
+                "the address of a site carries a user or password, which would stand in the record",
+                code="BAD_URL",
+                remedy="Give the address alone; tokens are asked for where they are needed.",
+            )
         self.url = url.rstrip("/") + "/"
         self._timeout = timeout_seconds
         self._session = requests.Session()

@@ -75,7 +75,7 @@ KEY = Risk(
     "signing key",
     "a secret key is used",
     "M3 2.2a2.8 2.8 0 1 0 .01 0zM3 3.9a1.1 1.1 0 1 1-.01 0zM5.6 4.2H10V7.2H8.6V5.8H5.6z",
-    frozenset({"signers.sign", "repo.create_tag"}),
+    frozenset({"signers.sign", "signers.sign_all", "repo.create_tag"}),
 )
 FOREIGN = Risk(
     "foreign input",

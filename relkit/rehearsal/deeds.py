@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from relkit.adapters.value_files import read_value
 from relkit.errors import WorldError
 from relkit.rehearsal.evidence import add_testimony, asked_for, require_words
 from relkit.rehearsal.making import WHOLE, Made
@@ -12,7 +13,6 @@ from relkit.rehearsal.ports import LocalAnnouncements
 from relkit.rehearsal.seeds import seed_builders
 from relkit.rehearsal.site import Site
 from relkit.rehearsal.site_admin import enter_page_text
-from relkit.rehearsal.state import read_value
 from relkit.release import Release
 from relkit.values import Testimony
 

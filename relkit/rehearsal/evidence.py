@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from relkit.adapters.value_files import locked, read_value, safe_name, write_value
 from relkit.errors import WorldError
-from relkit.rehearsal.state import locked, read_value, safe_name, write_value
 from relkit.values import Testimony, Value
 
 ASKED = "evidence: "

@@ -18,13 +18,15 @@ from relkit.adapters.git import clear_locks, make_bare, protect
 from relkit.adapters.git_bare import check_source
 from relkit.adapters.git_command import GitCommand
 from relkit.adapters.gpg import make_throwaway_key
+from relkit.adapters.ssh import make_key
+from relkit.adapters.value_files import read_value, write_value
 from relkit.errors import RecordError
 from relkit.rehearsal import seeds
 from relkit.rehearsal.calendar import last_release, phases
 from relkit.rehearsal.release_data import ReleaseData
 from relkit.rehearsal.sigstore import LoopbackSigstore
 from relkit.rehearsal.site import Site
-from relkit.rehearsal.state import read_value, seed_advisories, write_value
+from relkit.rehearsal.state import seed_advisories
 from relkit.rehearsal.tree import Change, add_branch, history, make_branch_repository, standing
 from relkit.release import Release, Version
 from relkit.values import ObjectId, Value
@@ -64,6 +66,8 @@ def make(state: Path, file: WorldFile, release: Release, repository: str) -> Mad
     if not marker.exists():
         make_throwaway_key(state / "gnupg", file.people[MANAGER].name, file.manager_email)
         LoopbackSigstore(state / "sigstore")
+        for name in names_of(file):
+            make_key(key_of(state, name))
         seed_advisories(state / "advisories.json", date=datetime.now(UTC).replace(microsecond=0))
         _join(state, release, repository)
         write_value(marker, Made(id=secrets.token_hex(8), source=repository))
@@ -71,6 +75,17 @@ def make(state: Path, file: WorldFile, release: Release, repository: str) -> Mad
     _require_source(made, repository)
     _join(state, release, made.source)
     return made
+
+
+def names_of(file: WorldFile) -> tuple[str, ...]:
+    """Return the names of all people of a world, each once."""
+    names = [name for one in file.people.values() for name in (one.name, *one.also)]
+    return tuple(dict.fromkeys(names))
+
+
+def key_of(state: Path, name: str) -> Path:
+    """Return the private SSH key of a person; the public one lies beside it."""
+    return state / "keys" / hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 def refuse_source(state: Path, release: Release, repository: str) -> None:

@@ -1,17 +1,20 @@
 """The people of a rehearsal: an outbox, requests, and answers, each a file of its own.
 
-A request is ``requests/DIGEST.json``, its answers are ``requests/DIGEST.NUMBER.ROLE.json`` in the
-order they came. Answers are only added: who decides anew adds another one. So it is with the
-evidence for manual steps, ``evidence/NAME.NUMBER.json``.
+Requests and answers lie in ``requests`` (`relkit.adapters.meeting`). Evidence for manual steps is
+``evidence/NAME.NUMBER.json``; who gives it anew adds another one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Protocol
 
-from relkit.errors import WorldError
+from relkit.adapters.meeting import Meeting, add_answer
+from relkit.adapters.value_files import read_value, safe_name, write_value
+from relkit.decision import Decision, Verdict, decision_text, read_decision
+from relkit.errors import GateError, WorldError
 from relkit.policy import MANAGER
 from relkit.rehearsal.evidence import (
     ASKED,
@@ -22,11 +25,16 @@ from relkit.rehearsal.evidence import (
     require_words,
     testimonies,
 )
-from relkit.rehearsal.state import locked, read_value, safe_name, write_value
-from relkit.values import Answer, Person, Request, Testimony, Value, digest_of
+from relkit.values import Person, Request, Signed, Testimony, Value, digest_of
 
-Verdict = Literal["approve", "reject"]
 Hook = Callable[[str, str], None]
+
+
+class Sign(Protocol):
+    """Signs a text as one of the people of the rehearsal."""
+
+    def __call__(self, *, who: str, text: str) -> Signed:
+        """Return the text with that person's signature."""
 
 
 class RehearsalPeople:
@@ -37,9 +45,10 @@ class RehearsalPeople:
     told something: they get subject and text, and are called before the message counts as sent,
     so after a kill perhaps once more. `done` is called with name and text of the evidence that
     an automatic person gives, and of what anybody else does: it does what is said to be done.
+    `sign` signs as one of them; nobody is automatic without it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what the rehearsal plays)
         self,
         *,
         folder: Path,
@@ -47,11 +56,15 @@ class RehearsalPeople:
         automatic: tuple[str, ...] = (),
         hooks: Mapping[str, Hook] | None = None,
         done: Hook = lambda _name, _text: None,
+        sign: Sign | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC).replace(microsecond=0),
     ) -> None:
         self._evidence = folder / "evidence"
         self._done = done
         self._outbox = folder / "outbox"
-        self._requests = folder / "requests"
+        self._meeting = Meeting(folder / "requests")
+        self._sign = sign
+        self._now = now
         self._roster = roster
         self._automatic = frozenset(automatic)
         self._hooks = hooks or {}
@@ -82,20 +95,34 @@ class RehearsalPeople:
 
         After a hand-over it is put anew, and the release manager in office answers it.
         """
-        path = self._requests / f"{request.digest}.json"
-        if path.exists():
-            before = read_value(path, Request).model_copy(update={"manager": request.manager})
-            _require_same(before, request, path.name)
-        write_value(path, request)
-        former = {MANAGER} if request.manager else set()
-        answered = {
-            one.role
-            for one in self.answers(digest=request.digest)
-            if one.role not in former or one.who == request.manager
-        }
-        playing = self._automatic & set(request.roles) - answered
-        for person in self._first(playing, request.manager):
-            _look_and_answer(path, person)
+        self._meeting.put(request)
+        made = [_said(one) for one in self.answers(key=request.key)]
+        answered = {(one.who, one.role) for one in made if one and self._counts(one, request)}
+        for person in self._first(self._automatic & set(request.roles), request.manager):
+            if (person.name, person.role) not in answered:
+                self._answer(request, person)
+
+    def _counts(self, said: Decision, request: Request) -> bool:
+        """Tell whether an answer is to this request, or one before it about the same plan."""
+        same = (said.revision, said.nonce) == (request.revision, request.nonce)
+        return same and said.expires >= self._now()
+
+    def _answer(self, request: Request, person: Person) -> None:
+        """Answer as a rehearsal person: approve what is what it says, reject anything else."""
+        same = digest_of(request.plan) == request.digest
+        verdict: Verdict = "approve" if same else "reject"
+        reason = "looked at in a rehearsal" if same else "the plan has another digest"
+        text = decision_text(
+            request,
+            who=person.name,
+            role=person.role,
+            verdict=verdict,
+            reason=reason,
+            at=self._now(),
+        )
+        if self._sign is not None:
+            signed = self._sign(who=person.name, text=text)
+            add_answer(self._meeting.path(request.key), signed)
 
     def testimony(self, *, name: str) -> Testimony | None:
         """Return what was given last as evidence for a manual step.
@@ -151,99 +178,20 @@ class RehearsalPeople:
             )
         require_words(given)
 
-    def answers(self, *, digest: str) -> tuple[Answer, ...]:
-        """Return the answers to a request in the order they came.
-
-        Raises `WorldError` (``ANSWER_INVALID``) if one is not an answer to it by its people.
-        """
-        path = self._requests / f"{safe_name(digest)}.json"
-        if not path.exists():
-            return ()
-        request = read_value(path, Request)
-        known = {(person.name, person.role) for person in self._roster}
-        found = [(file, _read_answer(file)) for file in _answer_files(path)]
-        for file, one in found:
-            fits = (one.step, one.digest, one.nonce) == (request.step, digest, request.nonce)
-            asked = one.role in request.roles and (one.who, one.role) in known
-            if not (fits and asked and file.name.endswith(f".{one.role}.json")):
-                raise _invalid(file, f"it is by {one.who} ({one.role}) for {one.step}")
-        return tuple(one for _, one in found)
+    def answers(self, *, key: str) -> tuple[Signed, ...]:
+        """Return the answers to a request, by its key, in the order they came."""
+        return self._meeting.answers(key)
 
     def _message(self, nonce: str) -> Path:
         return self._outbox / f"{safe_name(nonce)}.json"
 
 
-def answer(request: Path, who: str, role: str, verdict: Verdict, reason: str) -> None:
-    """Answer a request, given as its file; saying the same thing again changes nothing.
-
-    The plan in it is hashed anew: what is decided on is what the digest stands for. Raises
-    `WorldError`: ``REQUEST_ALTERED``, ``STATE_UNREADABLE``, ``NOT_ASKED``.
-    """
-    asked = read_value(request, Request)
-    if role not in asked.roles:
-        raise WorldError(
-            f"{asked.step} asks {', '.join(asked.roles) or 'nobody'}, not {role}",
-            code="NOT_ASKED",
-            remedy="Let somebody in one of these roles answer.",
-        )
-    if verdict == "approve" and (found := digest_of(asked.plan)) != asked.digest:
-        raise WorldError(
-            f"the plan in {request.name} has the digest {found}, the request is for {asked.digest}",
-            code="REQUEST_ALTERED",
-            remedy="Do not approve it; tell the release manager.",
-        )
-    given = Answer(
-        step=asked.step,
-        digest=asked.digest,
-        nonce=asked.nonce,
-        who=who,
-        role=role,
-        verdict=verdict,
-        reason=reason,
-    )
-    with locked(request):
-        _add_answer(request, given)
-
-
-def _add_answer(request: Path, given: Answer) -> None:
-    files = _answer_files(request)
-    before = [one for one in map(_read_answer, files) if (one.who, one.role) == _by(given)]
-    if not before or before[-1] != given:
-        name = f"{request.stem}.{len(files) + 1:04}.{safe_name(given.role)}.json"
-        write_value(request.with_name(name), given, new=True)
-
-
-def _by(one: Answer) -> tuple[str, str]:
-    return one.who, one.role
-
-
-def _answer_files(request: Path) -> list[Path]:
-    """Return the files with answers, numbered in the order they came."""
-    return sorted(request.parent.glob(f"{request.stem}.*.json"))
-
-
-def _read_answer(file: Path) -> Answer:
+def _said(signed: Signed) -> Decision | None:
+    """Return what somebody says, or what claims to be that; None if it says nothing."""
     try:
-        return read_value(file, Answer)
-    except WorldError as error:
-        raise _invalid(file, "it is no answer at all") from error
-
-
-def _look_and_answer(request: Path, person: Person) -> None:
-    """Answer as a rehearsal person: approve what is what it says, reject anything else."""
-    asked = read_value(request, Request)
-    if digest_of(asked.plan) == asked.digest:
-        answer(request, person.name, person.role, "approve", "looked at in a rehearsal")
-    else:
-        answer(request, person.name, person.role, "reject", "the plan has another digest")
-
-
-def _invalid(file: Path, why: str) -> WorldError:
-    return WorldError(
-        f"{file.name} is not an answer to this request by its people: {why}",
-        code="ANSWER_INVALID",
-        remedy="Find out who put it there; move it away, then run this again.",
-    )
+        return read_decision(signed.text)
+    except GateError:
+        return None
 
 
 def _require_same(there: Value, given: Value, name: str) -> None:

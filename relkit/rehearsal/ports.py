@@ -11,23 +11,21 @@ from functools import partial
 from pathlib import Path
 
 from relkit.adapters.disk import sync_folder
-from relkit.errors import WorldError
-from relkit.rehearsal.people import RehearsalPeople, answer
-from relkit.rehearsal.release_data import ReleaseData
-from relkit.rehearsal.state import (
-    BuildbotState,
-    PostsState,
+from relkit.adapters.value_files import (
     StateFile,
-    TrackerState,
     locked,
     read_value,
     safe_name,
     write_value,
     write_whole,
 )
+from relkit.errors import WorldError
+from relkit.rehearsal.people import RehearsalPeople
+from relkit.rehearsal.release_data import ReleaseData
+from relkit.rehearsal.state import BuildbotState, PostsState, TrackerState
 from relkit.values import Buildbot, CommitCheck, Issue, Issues, Protection
 
-__all__ = ["LocalAnnouncements", "LocalBuildbots", "LocalTracker", "RehearsalPeople", "answer"]
+__all__ = ["LocalAnnouncements", "LocalBuildbots", "LocalTracker", "RehearsalPeople"]
 
 
 class LocalTracker:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from relkit import records as log
 from relkit.history import History
 from relkit.manifest import expected_of
 from relkit.rehearsal.world import export_page
-from relkit.seal import PAGE
+from relkit.sealing import GUIDE, PAGE, ROOT
 from relkit.steps.build import test_source
 from relkit.steps.sign import close_manifest
 from relkit.steps.source import commit_release, tag_release
@@ -24,6 +26,8 @@ def report(folder: Path, state: str = "world") -> str:
     if release.facts.publishes:
         lines += _made(history)
     lines.append(f"  record    {folder / PAGE}")
+    lines += [f"  check     {folder / GUIDE} says how, with stock tools; or with relkit:"]
+    lines += [f"            {one}" for one in verifying(folder, history)]
     if release.facts.publishes:
         page = export_page(folder.parent, release.slug, state)
         lines.append(f"  archives  {world / 'servers' / 'public' / release.folder}")
@@ -33,6 +37,17 @@ def report(folder: Path, state: str = "world") -> str:
     else:
         lines.append(f"  drafts    {world / 'drafts' / release.key}")
     return "\n".join(lines)
+
+
+def verifying(folder: Path, history: History) -> Iterator[str]:
+    """Yield the command that verifies a record, with the digests that a stranger needs."""
+    given = [f"--policy {history.inputs.policy_digest}"]
+    if (root := folder / ROOT).is_file():
+        given += [f"--trust-root sha256:{hashlib.sha256(root.read_bytes()).hexdigest()}"]
+    lines = [f"relkit verify record {shlex.quote(str(folder))}", *(f"  {one}" for one in given)]
+    yield from (f"{one} \\" for one in lines[:-1])
+    yield lines[-1]
+    yield "Keep the digests elsewhere than the record: they are what a stranger trusts."
 
 
 def _made(history: History) -> Iterator[str]:

@@ -11,9 +11,10 @@ from datetime import datetime, time
 from functools import partial
 from pathlib import Path
 
+from relkit.adapters.value_files import StateFile, write_value
 from relkit.rehearsal.calendar import Phase, phases, published_before, series_number
 from relkit.rehearsal.site import Site
-from relkit.rehearsal.state import BuildbotState, StateFile, TrackerState, write_value
+from relkit.rehearsal.state import BuildbotState, TrackerState
 from relkit.release import Release, Version
 from relkit.values import Buildbot, CommitCheck, Issue
 

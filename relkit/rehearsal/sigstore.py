@@ -174,6 +174,8 @@ class LoopbackSigstore:
 
 
 class _Server(ThreadingHTTPServer):
+    request_queue_size = 64  # as many as sign at a time, and some more
+
     def __init__(self, instance: LoopbackSigstore) -> None:
         self.instance = instance
         super().__init__(("127.0.0.1", 0), _Handler)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,9 @@ from pathlib import Path
 from sigstore.models import ClientTrustConfig
 from sigstore.oidc import IdentityToken
 
+from relkit import values
 from relkit.adapters.advisories import LocalAdvisories
+from relkit.adapters.attest import Attestor, sigstore_verifier
 from relkit.adapters.docs import FolderDocs
 from relkit.adapters.editors import Tools, blurb_for
 from relkit.adapters.folders import FolderServer
@@ -30,6 +32,8 @@ from relkit.adapters.public import PublicSite
 from relkit.adapters.shelf import Shelf
 from relkit.adapters.signers import LocalSigners
 from relkit.adapters.sigstore import SigstoreSigner, trusted_root, verify_bundle
+from relkit.adapters.ssh import public_key
+from relkit.adapters.value_files import locked, write_whole
 from relkit.adapters.website import PythonOrg
 from relkit.building.builder import PROGRAMS
 from relkit.building.provenance import LOCAL_BUILDER
@@ -45,8 +49,10 @@ from relkit.rehearsal.making import (
     UPSTREAM,
     WHOLE,
     Made,
+    key_of,
     let_time_pass,
     make,
+    names_of,
     refuse_source,
     site_of,
 )
@@ -59,7 +65,6 @@ from relkit.rehearsal.ports import (
 from relkit.rehearsal.sigstore import LoopbackSigstore
 from relkit.rehearsal.site import ORIGIN_HEADER
 from relkit.rehearsal.standins import STANDINS
-from relkit.rehearsal.state import locked, write_whole
 from relkit.release import Release
 from relkit.values import Companion, Person
 from relkit.worlds import WorldFile
@@ -140,7 +145,9 @@ def _wired(
     sigstore = stack.enter_context(LoopbackSigstore(state / "sigstore"))
     fingerprint = make_throwaway_key(state / "gnupg", file.people[MANAGER].name, file.manager_email)
     gpg = stack.enter_context(GpgSigner(state / "gnupg", fingerprint))
-    policy = _policy(file, fingerprint, sigstore.issuer)
+    keys = {name: key_of(state, name) for name in names_of(file)}
+    policy = _policy(file, keys, fingerprint, sigstore.issuer)
+    attestations = Attestor(keys=keys, gpg=gpg, sigstore=sigstore_verifier(sigstore.trusted_root()))
     blurb = TOOLS / f"blurb-{blurb_for(str(release.version))}"
     artifacts, builds = state / "artifacts" / release.amended.key, state / "builds"
     signer = SigstoreSigner(
@@ -180,6 +187,10 @@ def _wired(
             identity=policy.sigstore_identity,
             issuer=policy.sigstore_issuer,
             fingerprint=fingerprint,
+            trusted=lambda: {
+                "trusted_root.json": sigstore.trusted_root(),
+                "gpg-keys.asc": gpg.export_public(),
+            },
         ),
         downloads=FolderServer(
             staging=state / "servers" / "staging",
@@ -209,31 +220,47 @@ def _wired(
             automatic=tuple(role for role, one in file.people.items() if one.played),
             hooks={"web-editor": partial(edit_pages, site, drafts, release)},
             done=partial(do_elsewhere, state, drafts, release),
+            sign=attestations.sign,
+            now=clock.now,
         ),
+        attestations=attestations,
         advisories=LocalAdvisories(file=state / "advisories.json", clock=clock),
-        machine=LocalMachine(folder=state, blurb=blurb),
+        machine=LocalMachine(folder=state, blurb=blurb, site=site.url),
         clock=clock,
         site_url=SITE,
         patience_seconds=file.patience_seconds,
         tests=file.tests,
+        secrets=lambda: (site.v2_token, site.v1_key, site.v1_key.partition(":")[2]),
     )
 
 
-def _policy(file: WorldFile, fingerprint: str, issuer: str) -> Policy:
+def _policy(file: WorldFile, keys: Mapping[str, Path], fingerprint: str, issuer: str) -> Policy:
     people = tuple(
-        Person(name=name, role=role, time_zone=one.time_zone)
+        Person(
+            name=name,
+            role=role,
+            time_zone=one.time_zone,
+            identities=(values.Identity(scheme="ssh", key=public_key(_public(keys[name]))),),
+        )
         for role, one in file.people.items()
         for name in (one.name, *one.also)
     )
     return Policy(
+        version=file.policy_version,
         people=people,
         gates=file.gates,
+        kinds=dict(file.kinds.items()),
         waivers=file.waivers,
+        waivers_needed=dict(file.waivers_needed.items()),
         sigstore_identity=file.manager_email,
         sigstore_issuer=issuer,
         gpg_fingerprint=fingerprint,
         builders=dict.fromkeys({**PROGRAMS, **STANDINS}, LOCAL_BUILDER),
     )
+
+
+def _public(key: Path) -> Path:
+    return key.with_name(f"{key.name}.pub")
 
 
 def _repository(

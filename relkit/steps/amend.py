@@ -271,8 +271,7 @@ def sign_late(release: Release, world: World, results: Results) -> Plan:
 
     By every scheme of the release, as the other files were; these keep the signatures they have.
     """
-    for scheme, subject in late_to_sign(release, results):
-        yield signing(world, scheme, subject)
+    yield from signing(world, late_to_sign(release, results))
 
 
 @step(phase=PHASE, where=HERE, after=[sign_late], returns=Manifest, kinds=AMENDMENTS)
@@ -290,8 +289,7 @@ def close_amendment(release: Release, world: World, results: Results) -> Plan:
     amended = frozen.model_copy(update={"companions": every})
     yield from written(world, AMENDED, amended)
     yield summed(world, AMENDED_SUMS, amended)
-    for scheme in schemes(release):
-        yield signing(world, scheme, file_of(amended))
+    yield from signing(world, [(scheme, file_of(amended)) for scheme in schemes(release)])
 
 
 def file_of(amended: Manifest) -> Artifact:

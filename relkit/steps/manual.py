@@ -23,8 +23,8 @@ def manual(
     """Ask a person for evidence of something done elsewhere; return its text once it is there.
 
     `example` shows the form of the answer; what the text says is for the caller to check. The
-    text is evidence of the plan, so that a decision covers it. Raises `GateError`
-    (``EVIDENCE_FOREIGN``) if it was given in another role.
+    text is evidence of the plan, so that a decision covers it. It is not signed, and is shown as
+    that. Raises `GateError` (``EVIDENCE_FOREIGN``) if it was given in another role.
     """
     key = f"{world.nonce}-{name}"
     given = world.people.testimony(name=key)
@@ -47,7 +47,7 @@ def manual(
     )
     if given is None:
         return None
-    yield Evidence(f"{name}, by {given.who} ({given.role})", given.text)
+    yield Evidence(f"{name}, by {given.who} ({given.role}), unsigned", given.text)
     return given.text
 
 

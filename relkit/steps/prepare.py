@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
+from relkit.errors import ReleaseError
 from relkit.kinds import EVERY
 from relkit.plan import Action, Check, Expect, Plan, Result
+from relkit.policy import MANAGER
 from relkit.ports import World
 from relkit.release import Release
-from relkit.step import Results, step
+from relkit.step import Results, step, steps_of
 from relkit.texts import notice
-from relkit.values import Person, Tool, Value
+from relkit.values import Identity, Person, Signed, Tool, Value
 
 PHASE = "Prepare"
 HERE = "release manager's machine"
 NEEDED_BYTES = 3_000_000_000
 """Room for a clone, a build of it and the artifacts of a release of CPython."""
+CLOCK_SECONDS = 60
+REHEARSED = "relkit: this text only shows that a key can sign;"
+"""Signed with the keys of decisions, and in no way the form of one."""
 RELEASE_BLOCKER, DEFERRED_BLOCKER = "release-blocker", "deferred-blocker"
 
 
@@ -30,10 +35,11 @@ class Tools(Value):
 def preflight(_release: Release, world: World, _results: Results) -> Plan:
     """Look at the machine.
 
-    Tools with their versions, the environment against its lock file, credentials by a signing
-    rehearsal, known vulnerabilities and free disk: what is wrong here is found now and not in the
-    middle of the release. A scanner must find an entry planted for it: one that sees nothing would
-    report nothing. Takes a few seconds; nothing is changed.
+    Tools with their versions, the environment against its lock file, who else can reach this
+    notebook's kernel and server, credentials by a signing rehearsal, the clock against the world's,
+    known vulnerabilities and free disk: what is wrong here is found now and not in the middle of
+    the release. A scanner must find an entry planted for it: one that sees nothing would report
+    nothing. Takes a few seconds; nothing is changed.
     """
     tools = world.machine.tools()
     missing = [tool.name for tool in tools if tool.version is None]
@@ -52,6 +58,7 @@ def preflight(_release: Release, world: World, _results: Results) -> Plan:
         code="ENV_MODIFIED",
         remedy="Make it anew: make clean env.",
     )
+    yield _private(world)
     for signer in world.signers.usable():
         yield Check(
             f"signing with {signer.name} works",
@@ -60,6 +67,8 @@ def preflight(_release: Release, world: World, _results: Results) -> Plan:
             code="SIGNER_UNUSABLE",
             remedy=f"See to the credentials of {signer.name} before anything is begun.",
         )
+    yield from _own_key(world)
+    yield _clock(world)
     yield from _scan(world)
     free = world.machine.free_bytes()
     yield Check(
@@ -72,13 +81,76 @@ def preflight(_release: Release, world: World, _results: Results) -> Plan:
     yield Result(Tools(tools=tools))
 
 
+def _private(world: World) -> Check:
+    reach = world.machine.reach()
+    return Check(
+        "nobody else reaches this notebook's kernel and server",
+        None if reach.faults is None else not reach.faults,
+        found="; ".join([reach.how, *(reach.faults or ())]),
+        code="UNSAFE_SERVER",
+        remedy="Stop the server, and start JupyterLab with `make lab`: it listens on 127.0.0.1, "
+        "asks for a token, and keeps kernels in a folder of yours.",
+    )
+
+
+def _own_key(world: World) -> Plan:
+    """Yield whether who sits here can sign decisions, by a text that is none."""
+    for role in world.policy.present:
+        who = world.policy.person(role)
+        said = _trouble(world, who)
+        yield Check(
+            f"decisions as {role} can be signed here",
+            not said,
+            found=said or f"as {who.name}",
+            code="SIGNER_UNUSABLE",
+            remedy="Unlock this person's key (ssh-add -l lists the agent's), then run this again.",
+        )
+
+
+def _trouble(world: World, who: Person) -> str:
+    text = f"{REHEARSED} {world.nonce}\n"
+    try:
+        signed = world.attestations.sign(who=who.name, text=text)
+        mine = [one for one in who.identities if one.scheme == signed.scheme]
+        if signed.text != text or not mine:
+            return f"the policy has no {signed.scheme} identity of {who.name}"
+        return _by_none(world, signed, mine)
+    except ReleaseError as error:
+        return str(error)
+
+
+def _by_none(world: World, signed: Signed, identities: Iterable[Identity]) -> str:
+    """Return why none of the identities has signed; empty: one has."""
+    said = ""
+    for identity in identities:
+        try:
+            world.attestations.verify(signed=signed, identity=identity)
+        except ReleaseError as error:
+            said = str(error)
+        else:
+            return ""
+    return said
+
+
+def _clock(world: World) -> Check:
+    ahead = world.machine.seconds_ahead()
+    return Check(
+        f"the clock is right to {CLOCK_SECONDS} seconds",
+        None if ahead is None else abs(ahead) <= CLOCK_SECONDS,
+        found="the world gives no time" if ahead is None else f"{ahead:+.0f} s from the world's",
+        code="CLOCK",
+        remedy="Set the clock of this machine by the network, then run this again.",
+    )
+
+
 def _scan(world: World) -> Plan:
     scan = world.advisories.scan()
-    seen = scan.control_found and scan.database_date is not None and scan.packages > 0
+    answered = scan.database_date is not None
     yield Check(
         "the advisory scanner sees its control entry",
-        True if seen else None,
+        (scan.control_found and scan.packages > 0) if answered else None,
         found=f"{scan.packages} packages, database of {scan.database_date}",
+        code="SCANNER_BLIND",
         remedy="Refresh the advisory database: a scanner that sees nothing proves nothing.",
     )
     yield Check(
@@ -115,14 +187,27 @@ def notify_experts(release: Release, world: World, _results: Results) -> Plan:
     """Tell the experts.
 
     The people who build and check on other machines learn, best the day before, that they will be
-    needed, and when, each in their own time zone. Who they are follows from the kind. Look at the
-    date of this run first: a message cannot be taken back.
+    needed, and when, each in their own time zone. Who they are follows from the kind. Whoever else
+    is asked at a gate, such as the second person who publishes, learns that too. Look at the date
+    of this run first: a message cannot be taken back.
     """
     people = experts(release, world)
     subject = f"Python {release.version} is about to be made"
     body = "You will get the tag and the commit id; please build from the commit id."
     text = notice(release, people, subject, body)
     yield from message(world, "notice", subject, text, *(one.role for one in people))
+    others = deciders(release, world)
+    body = "You build nothing: you will be asked to decide, and answer with relkit decide."
+    text = notice(release, others, subject, body)
+    yield from message(world, "notice-deciders", subject, text, *(one.role for one in others))
+
+
+def deciders(release: Release, world: World) -> tuple[Person, ...]:
+    """Return who is asked at a gate of this release, but the release managers and `experts`."""
+    gates = {one.gate for one in steps_of(release.kind) if one.gate}
+    roles = {role for gate in gates for role in world.policy.roles(gate, release.kind)}
+    roles -= {MANAGER, *(one.role for one in experts(release, world))}
+    return tuple(one for one in world.people.roster() if one.role in roles)
 
 
 def experts(release: Release, world: World) -> tuple[Person, ...]:

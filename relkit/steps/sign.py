@@ -169,21 +169,21 @@ def sign_artifacts(release: Release, world: World, results: Results) -> Plan:
     the exact identity of the policy. A signature that is good already is kept. An entry in the
     transparency log stays for ever, also after a respin.
     """
-    for scheme, subject in to_sign(release, results[freeze_subjects]):
-        yield signing(world, scheme, subject)
+    yield from signing(world, to_sign(release, results[freeze_subjects]))
 
 
-def signing(world: World, scheme: str, subject: Artifact) -> Action:
-    """Return the action that signs one file by one scheme."""
-    signed = {"scheme": scheme, "name": subject.name, "sha256": subject.sha256}
-    return Action(
-        do=partial(world.signers.sign, **signed),
-        done=Expect(
-            partial(world.signers.companion, **signed),
-            has={"scheme": scheme, "subject": subject},
-        ),
-        undo=partial(world.signers.forget, scheme=scheme, name=subject.name),
-    )
+def signing(world: World, wanted: Iterable[tuple[str, Artifact]]) -> Plan:
+    """Yield one action a scheme, that signs all files it is wanted for, several at a time."""
+    files: dict[str, list[Artifact]] = defaultdict(list)
+    for scheme, subject in wanted:
+        files[scheme].append(subject)
+    for scheme, subjects in files.items():
+        these = tuple(subjects)
+        yield Action(
+            do=partial(world.signers.sign_all, scheme=scheme, files=these),
+            done=Expect(partial(world.signers.companions, scheme=scheme, files=these)),
+            undo=partial(world.signers.forget_all, scheme=scheme, files=these),
+        )
 
 
 @step(phase=PHASE, where=HERE, after=[sign_artifacts], returns=Manifest)
