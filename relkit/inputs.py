@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 from relkit import records as log
 from relkit.errors import RecordError
@@ -37,6 +40,20 @@ def steps_digest(release: Release) -> str:
     return digest_of([[one.name, one.gate, [n.name for n in one.after]] for one in steps])
 
 
+@cache
+def this_relkit() -> str:
+    """Return which relkit this is: its version, and the digest of its code, texts and tables.
+
+    Two that differ in a word say so, and a record's words are only held against those of the relkit
+    that wrote them.
+    """
+    root, found = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if path.suffix in {".py", ".j2", ".toml"}:
+            found.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    return f"{installed_version('relkit')}+{found.hexdigest():.12}"
+
+
 def opening(release: Release, world: World) -> log.Opened:
     """Return record 0 as it would be written now."""
     return log.Opened(
@@ -50,7 +67,7 @@ def opening(release: Release, world: World) -> log.Opened:
         policy=world.policy.to_data(),
         rehearsal=world.rehearsal,
         nonce=world.nonce,
-        relkit=installed_version("relkit"),
+        relkit=this_relkit(),
         steps_digest=steps_digest(release),
     )
 

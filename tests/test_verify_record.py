@@ -20,6 +20,7 @@ import relkit.step
 from relkit import cli_verify_record, sealing
 from relkit import records as log
 from relkit.errors import RecordError, UsageError
+from relkit.inputs import this_relkit
 from relkit.plan import PlanData
 from relkit.rehearsal.sigstore import LoopbackSigstore
 from relkit.run import Run
@@ -530,8 +531,9 @@ def test_other_commands_in_the_guide_are_refused(made: Made) -> None:
     assert codes(made.looked_at(made.maker.sign(files))) == {"guide": "GUIDE_MODIFIED"}
 
 
-def test_what_another_relkit_has_made_is_not_compared_and_says_so(made: Made) -> None:
-    found = made.looked_at(made.edited(lambda lines: lines[0]["entry"].update(relkit="0.0.1")))
+@pytest.mark.parametrize("other", ["0.0.1", this_relkit()[:-1] + "x"])
+def test_what_another_relkit_has_made_is_not_compared_and_says_so(made: Made, other: str) -> None:
+    found = made.looked_at(made.edited(lambda lines: lines[0]["entry"].update(relkit=other)))
     assert {codes(found)[name] for name in ("notebook", "page", "guide")} == {"RELKIT_OTHER"}
 
 

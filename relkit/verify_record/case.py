@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.metadata import version as installed_version
 
+from relkit.inputs import this_relkit
 from relkit.verify_record.reading import Pack
 from relkit.verify_record.trust import Trust
 from relkit.verify_record.verdict import cannot, missing, refuse
@@ -51,11 +51,11 @@ class Case:
     @property
     def same_relkit(self) -> bool:
         """Whether what is here is what made the record, as far as versions tell."""
-        return self.walk.same_recipe and self.walk.inputs.relkit == installed_version("relkit")
+        return self.walk.same_recipe and self.walk.inputs.relkit == this_relkit()
 
     def require_same_relkit(self) -> None:
         """Raise the judgment that another relkit made this, and only that one can repeat it."""
         if not self.same_relkit:
-            made, here = self.walk.inputs.relkit, installed_version("relkit")
+            made, here = self.walk.inputs.relkit, this_relkit()
             recipe = "" if self.walk.same_recipe else ", whose steps are others"
             raise cannot("RELKIT_OTHER", f"made with relkit {made}, this is {here}{recipe}")
