@@ -30,6 +30,7 @@ from relkit.rehearsal.world import make_rehearsal
 from relkit.release import Release
 from relkit.run import Run
 from relkit.step import STEPS, steps_of
+from relkit.verify_record import read_record, verify
 from relkit.worlds import read_world_file
 
 EXPECTED_WARNINGS = (
@@ -80,16 +81,18 @@ def test_each_kind_is_rehearsed_to_its_end_and_each_guard_fires_only_in_its_bad_
     subject: Subject, tmp_path: Path
 ) -> None:
     records = str(tmp_path / "records")
+    folder = record_folder(subject.name, records, subject.kind)
     opened = open_release(subject.name, subject.kind, subject.date, WORLD, records)
     try:
-        wrong = list(walk(opened.run))
+        assert list(walk(opened.run)) == []
+        assert History.read(folder).complete
+        seal.close(folder, opened.run.world)
+        policy, trust = opened.run.policy.digest, opened.run.world.signers.trust()
     finally:
         opened.close()
-    assert not wrong
-    folder = record_folder(subject.name, records, subject.kind)
-    assert History.read(folder).complete
-    sealed = seal.seal(folder)
-    assert "ledger.jsonl" in sealed.files
+    root = trust["trusted_root.json"].encode()
+    found = verify(read_record(folder), policy_sha256=policy, trust_root=root)
+    assert (found.status, [one for one in found.lines if one.outcome != "verified"]) == (0, [])
 
 
 # --- several releases in one world --------------------------------------------------------------
