@@ -88,8 +88,8 @@ def _private(world: World) -> Check:
         None if reach.faults is None else not reach.faults,
         found="; ".join([reach.how, *(reach.faults or ())]),
         code="UNSAFE_SERVER",
-        remedy="Stop the server, and start JupyterLab with `make lab`: it listens on this machine alone, "
-        "asks for a token, and keeps kernels in a folder of yours.",
+        remedy="Stop the server, and start JupyterLab with `make lab`: it listens on this machine "
+        "alone, asks for a token, and keeps kernels in a folder of yours.",
     )
 
 
