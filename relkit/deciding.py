@@ -208,28 +208,23 @@ class Deciding(Asking):
 def _decided(
     step: Step[Any], digest: str, decision: Decision, signed: Signed, via: Via
 ) -> log.Decided:
-    return log.Decided(
-        step=step.name,
-        digest=digest,
-        who=decision.who,
-        role=decision.role,
-        verdict=decision.verdict,
-        reason=decision.reason,
-        via=via,
-        made=decision.at,
-        signed=signed,
-    )
+    words = _words(decision, digest, signed, via)
+    return log.Decided(step=step.name, verdict=decision.verdict, **words)
 
 
 def _waived(decision: Decision, digest: str, signed: Signed, via: Via) -> log.Waived:
-    return log.Waived(
-        step=decision.step,
-        digest=digest,
-        check=decision.waives,
-        who=decision.who,
-        role=decision.role,
-        reason=decision.reason,
-        via=via,
-        made=decision.at,
-        signed=signed,
-    )
+    words = _words(decision, digest, signed, via)
+    return log.Waived(step=decision.step, check=decision.waives, **words)
+
+
+def _words(decision: Decision, digest: str, signed: Signed, via: Via) -> dict[str, Any]:
+    """Return what the records of a decision and of a waiver both say."""
+    return {
+        "digest": digest,
+        "who": decision.who,
+        "role": decision.role,
+        "reason": decision.reason,
+        "via": via,
+        "made": decision.at,
+        "signed": signed,
+    }
