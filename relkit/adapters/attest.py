@@ -99,22 +99,21 @@ def sign_with_ssh(text: str, key: Path) -> Signed:
 
 def sign_with_gpg(text: str, signer: GpgSigner) -> Signed:
     """Sign with the key of a GPG home; `signer` verifies that. Raises what it raises."""
-    with tempfile.TemporaryDirectory(prefix="relkit-") as folder:
-        file = Path(folder) / "text"
-        file.write_bytes(text.encode())
-        signer.sign(file)
-        signature = file.with_name(f"text{ASC}").read_text(encoding="ascii")
-    return Signed(scheme="gpg", text=text, signature=signature)
+    return Signed(scheme="gpg", text=text, signature=_beside(text, signer, ASC))
 
 
 def sign_with_sigstore(text: str, signer: SigstoreSigner) -> Signed:
     """Sign as a Sigstore identity; `signer` verifies that. Raises what it raises."""
+    return Signed(scheme="sigstore", text=text, signature=_beside(text, signer, BUNDLE))
+
+
+def _beside(text: str, signer: GpgSigner | SigstoreSigner, suffix: str) -> str:
+    """Have a text signed as the file it is for a while; return what the signer puts beside it."""
     with tempfile.TemporaryDirectory(prefix="relkit-") as folder:
         file = Path(folder) / "text"
         file.write_bytes(text.encode())
         signer.sign(file)
-        signature = file.with_name(f"text{BUNDLE}").read_text(encoding="utf-8")
-    return Signed(scheme="sigstore", text=text, signature=signature)
+        return file.with_name(f"{file.name}{suffix}").read_text(encoding="utf-8")
 
 
 def sign_with_own_gpg(text: str, home: Path, fingerprint: str) -> Signed:
