@@ -80,7 +80,7 @@ clean: ## Remove the environment and what tools left; records/ stays
 
 # --- how the environment is made --------------------------------------------------------------
 
-env-test: env $(VENV)/.tests
+env-test: env $(VENV)/.tests $(VENV)/.buildbot build/node/stamp
 
 # Cleared first: what the lock does not name must not stay.
 $(VENV)/.packages: requirements/lock.txt $(BLURBS:%=requirements/%.txt) | tools
@@ -98,6 +98,19 @@ $(VENV)/.tests: requirements/dev.txt $(VENV)/.packages
 	$(BIN)/python $(LOCKED) -r requirements/lock.txt -r requirements/dev.txt
 	@touch $@
 
+# A real Buildbot for the tests, apart from all else: it brings Twisted along.
+$(VENV)/.buildbot: requirements/buildbot.txt $(VENV)/.tests
+	$(PYTHON) -m venv --clear $(VENV)/share/buildbot
+	$(VENV)/share/buildbot/bin/python $(LOCKED) -r requirements/buildbot.txt
+	@touch $@
+
+# Prism and the description of GitHub's interface; without npm those tests are skipped.
+build/node/stamp: tests/services/contracts.py tests/services/package-lock.json \
+		tests/services/github_paths.txt | $(VENV)/.tests
+	@if command -v npm > /dev/null; then $(BIN)/python tests/services/contracts.py build/node; \
+	else echo "No npm: the tests against GitHub's description are skipped." \
+		"Debian: apt-get install npm." >&2; fi
+
 tools:
 	@missing=0; \
 	need() { command -v $$1 > /dev/null && return; missing=1; \
@@ -114,6 +127,9 @@ tools:
 	need cc "gcc libc6-dev" "xcode-select --install"; \
 	exit $$missing
 
+# What the tests start on this machine; without it they are skipped, and say why.
 browser:
-	@command -v chromium > /dev/null || echo "No chromium: the tests in a browser are skipped." \
-		"Debian: apt-get install chromium." >&2
+	@see() { test -n "$$(PATH="$$PATH:/usr/sbin" command -v $$1)" || \
+		echo "No $$1: tests are skipped. Debian: apt-get install $$2." >&2; }; \
+	see chromium chromium; see sshd openssh-server; see nginx nginx-light; \
+	see varnishd "varnish varnish-modules"

@@ -9,13 +9,23 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relkit import cli_decide, cli_export, cli_sbom, cli_verify, cli_verify_record
+from relkit import (
+    cli_decide,
+    cli_doctor,
+    cli_export,
+    cli_sbom,
+    cli_verify,
+    cli_verify_record,
+    cli_verify_release,
+)
 from relkit.errors import ReleaseError
 
 if TYPE_CHECKING:
@@ -56,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     one = _command(commands, "run", _run, "every step that is ready, in batch")
     _release_options(one, "worlds/practice.toml")
     one.add_argument("--picks", default="", help="commits to pick onto the last candidate")
+    one.add_argument(
+        "--wait",
+        default="",
+        metavar="DURATION",
+        help="wait so long for builds and people: 2h, 1h30m; 0: look once; "
+        "else as long at each step as the world is patient",
+    )
     one = _command(commands, "status", _status, "how a release stands")
     _record_options(one)
     cli_decide.declare(commands)
@@ -73,12 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--quiet", action="store_true", help="print the address, open no browser")
     one = _command(commands, "render", _render, "write the notebooks and docs/coverage.md")
     one.add_argument("--check", action="store_true", help="only say which are not up to date")
-    for module in (cli_export, cli_sbom):
+    for module in (cli_doctor, cli_export, cli_sbom):
         module.declare(commands)
     about = "check what was published, or a record, without trusting who made it"
     one = commands.add_parser("verify", help=about, description=about)
     checks = one.add_subparsers(required=True, metavar="WHAT")
-    for check in (cli_verify, cli_verify_record):
+    for check in (cli_verify, cli_verify_record, cli_verify_release):
         check.declare(checks)
     return parser
 
@@ -168,8 +185,29 @@ def _begun(options: argparse.Namespace) -> Iterator[Run]:
 
 
 def _run(options: argparse.Namespace) -> int:
+    """Attempt all steps; where they wait for others, wait as long as was asked for, and go on."""
+    from relkit import awaiting, seal
+
+    limit = getattr(options, "wait", "")
+    until = time.monotonic() + awaiting.duration(limit) if limit else None
+    status = _attempt(options, until)
+    while status == WAITING and until is not None and time.monotonic() < until:
+        print(f"Waiting until {_clock_in(until)}; looking at most every minute.", file=sys.stderr)
+        if not awaiting.wait(lambda: _held_up(options), until):
+            break
+        status = _attempt(options, until)
+    if status == 0:
+        with closing(_open(options)) as opened:
+            seal.close(_folder(options), opened.run.world)
+    elif status == WAITING:
+        print(_awaited(options), file=sys.stderr)
+    return status
+
+
+def _attempt(options: argparse.Namespace, until: float | None) -> int:
     """Open the run once here, so that what is wrong is refused before a notebook is started."""
-    from relkit import batch, render, seal
+    from relkit import awaiting, batch, render
+    from relkit.environment import environment
     from relkit.history import History
 
     folder = _folder(options)
@@ -181,13 +219,37 @@ def _run(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in names}
     target = batch.next_attempt(folder, "run")
     source = render.notebook(history.release.kind)
-    status = batch.execute(source, target, given, progress=sys.stderr.isatty())
-    if status == 0:
-        with closing(_open(options)) as opened:
-            seal.close(folder, opened.run.world)
-    else:
+    patience = {} if until is None else {"RELKIT_PATIENCE": awaiting.patience(until)}
+    with environment(**patience):
+        status = batch.execute(source, target, given, progress=sys.stderr.isatty())
+    if status:
         print(_why(target), file=sys.stderr)
     return status
+
+
+def _held_up(options: argparse.Namespace) -> bool:
+    from relkit import awaiting
+
+    with closing(_open(options)) as opened:
+        return awaiting.held_up(opened.run)
+
+
+def _awaited(options: argparse.Namespace) -> str:
+    """Return the table of all that is awaited; what is there by now is not, if we can look."""
+    from relkit import awaiting
+    from relkit.errors import RecordError
+    from relkit.history import History
+
+    try:
+        with closing(_open(options)) as opened:
+            return awaiting.awaited(opened.run).text
+    except RecordError:  # somebody else has opened the run meanwhile
+        return awaiting.awaited(History.read(_folder(options))).text
+
+
+def _clock_in(until: float) -> str:
+    end = datetime.now(UTC) + timedelta(seconds=until - time.monotonic())
+    return f"{end:%Y-%m-%d %H:%M} UTC"
 
 
 def _why(attempt: Path) -> str:
@@ -206,11 +268,12 @@ def _folder(options: argparse.Namespace) -> Path:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from relkit import flags, view
+    from relkit import awaiting, flags, view
     from relkit.history import History
 
     history = History.read(_folder(options))
     parts = [view.opened(history), flags.flags(history), view.status(history)]
+    parts.append(awaiting.awaited(history))
     print(view.View.of(parts).text)
     if history.abandoned is not None:
         return 1
@@ -248,6 +311,13 @@ def _hand_over(options: argparse.Namespace) -> int:
 
 
 def _testify(options: argparse.Namespace) -> int:
+    if (options.message.absolute().parent.parent / ".git").exists():  # a clone of where people meet
+        from relkit.adapters.meeting_place import testify_in_clone
+        from relkit.cli_decide import to_push
+
+        given = testify_in_clone(options.message, options.who, options.role, options.text)
+        print("It counts once it is pushed:", *to_push(given), sep="\n  ")
+        return 0
     from relkit.rehearsal.deeds import testify
 
     testify(options.message, options.who, options.role, options.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from relkit.values import Request, Signed
 
 DIGITS = 6
+PRODUCTION = "This is no rehearsal, and the way back ends here. Type the name of the world:"
 TRIES = 3
 
 
@@ -23,7 +25,14 @@ def declare(commands: Any) -> None:  # noqa: ANN401 (argparse gives its type no 
     about = "answer the request of a gate"
     one = commands.add_parser("decide", help=about, description=about)
     one.set_defaults(command=decide)
-    one.add_argument("request", type=Path, help="the request's file")
+    one.add_argument("request", help="the request's file; with --meeting, how its name begins")
+    one.add_argument(
+        *("--meeting",),
+        default="",
+        metavar="ADDRESS",
+        help="the git repository where requests lie; the answer is pushed there",
+    )
+    one.add_argument("--branch", default="main", help="its branch")
     one.add_argument("--role", required=True)
     one.add_argument("--who", required=True, help="your name, as the policy has it")
     one.add_argument("--reason", required=True)
@@ -47,13 +56,48 @@ def declare(commands: Any) -> None:  # noqa: ANN401 (argparse gives its type no 
         *("--files",), type=Path, action="append", default=[], help="a folder of files to hash"
     )
     one.add_argument("--yes", action="store_true", help="do not ask for the digits of the digest")
+    one.add_argument(
+        *("--production",), default="", metavar="NAME", help="the world's name, typed back"
+    )
 
 
 def decide(options: argparse.Namespace) -> int:
-    """Show a request, have it confirmed, sign the answer, and put it beside the request."""
+    """Answer a request: a file, or one in the meeting place, where the answer is pushed to."""
+    if options.meeting:
+        from relkit.adapters.meeting_place import fetched, send
+
+        with fetched(options.meeting, options.branch, options.request) as (place, request):
+            options.request = request
+            send(place, _answered(options), options.who)
+        print(f"{options.verdict} by {options.who} ({options.role}) is in the meeting place.")
+        return 0
+    options.request = Path(options.request)
+    path = _answered(options)
+    print(f"{options.verdict} by {options.who} ({options.role}) is on its way.")
+    if commands := to_push(path):
+        print("It counts once it is pushed:", *commands, sep="\n  ")
+    return 0
+
+
+def to_push(answer: Path) -> list[str]:
+    """Return the commands that send an answer from a clone of the meeting place; none elsewhere."""
+    folder = answer.absolute().parent
+    if not (folder.parent / ".git").exists():
+        return []
+    git = f"git -C {shlex.quote(str(folder))}"
+    return [
+        f"{git} add -- {answer.name}",
+        f"{git} commit -m 'Answer {answer.name[:12]}' -- {answer.name}",
+        f"{git} pull --rebase",
+        f"{git} push",
+    ]
+
+
+def _answered(options: argparse.Namespace) -> Path:
+    """Show a request, have it confirmed, sign the answer, put it beside; return its file."""
     from relkit import asked
     from relkit.adapters.meeting import add_answer, read_request, said_before
-    from relkit.decision import decision_text
+    from relkit.decision import decision_text, require_typed
 
     request = read_request(options.request)
     _require_askable(request, options)
@@ -65,6 +109,9 @@ def decide(options: argparse.Namespace) -> int:
         asked.require_equal(looked)
     if sys.stdin.isatty() and not options.yes:
         confirm(request.digest, options.verdict)
+    if options.verdict == "approve" and request.typed:
+        asking = sys.stdin.isatty() and not options.production
+        require_typed(request, input(f"{PRODUCTION} ") if asking else options.production)
     before = [one.at for one in said_before(place, options.who, options.role)]
     text = decision_text(
         request,
@@ -74,9 +121,7 @@ def decide(options: argparse.Namespace) -> int:
         reason=options.reason,
         at=answer_time(before),
     )
-    add_answer(place, _signed(text, request, options))
-    print(f"{options.verdict} by {options.who} ({options.role}) is on its way.")
-    return 0
+    return add_answer(place, _signed(text, request, options))
 
 
 def answer_time(before: list[datetime], now: datetime | None = None) -> datetime:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from relkit import records as log
 from relkit.asking import Asking, Last
-from relkit.decision import Decision, Verdict
+from relkit.decision import Decision, Verdict, require_typed
 from relkit.errors import GateError
 from relkit.policy import MANAGER
 from relkit.standing import Proposal
@@ -46,12 +46,20 @@ class Deciding(Asking):
         return self.policy.missing(self._roles(step), counting)
 
     def decide(
-        self, proposal: Proposal, verdict: Verdict, who: str, role: str, reason: str
+        self,
+        proposal: Proposal,
+        verdict: Verdict,
+        who: str,
+        role: str,
+        reason: str,
+        *,
+        typed: str = "",
     ) -> None:
         """Sign and record a decision made in the notebook, on exactly this proposal.
 
-        Raises `GateError`: ``NOT_AT_THE_NOTEBOOK``, ``NOT_IN_ROLE``, ``HANDED_OVER``,
-        ``REASON_MISSING``, ``NO_GATE``, ``APPROVAL_ROLE``, ``APPROVAL_SIGNATURE``.
+        `typed` is what the person typed back (`Request.typed`). Raises `GateError`:
+        ``NOT_AT_THE_NOTEBOOK``, ``NOT_IN_ROLE``, ``HANDED_OVER``, ``REASON_MISSING``, ``NO_GATE``,
+        ``APPROVAL_ROLE``, ``APPROVAL_SIGNATURE``, ``PRODUCTION_UNCONFIRMED``.
         """
         if not proposal.undecided:
             raise GateError(
@@ -62,6 +70,8 @@ class Deciding(Asking):
         self.require_going()
         self.require_person(who, role, reason)
         request = self._requests(proposal)[-1]
+        if verdict == "approve":
+            require_typed(request, typed)
         signed = self.said(request, who, role, verdict, reason)
         decision = self.check(signed, [request])
         entry = _decided(proposal.step, proposal.plan.digest, decision, signed, "notebook")

@@ -85,6 +85,16 @@ def decision_text(
         raise _malformed(f"of {who} on {request.step}", plain(str(error), 300)) from error
 
 
+def require_typed(request: Request, typed: str) -> None:
+    """Raise `GateError` (``PRODUCTION_UNCONFIRMED``) unless the world's name was typed back."""
+    if typed.strip() != request.typed:
+        raise GateError(
+            f"this is the world {request.typed}, no rehearsal; typed back was {typed.strip()!a}",
+            code="PRODUCTION_UNCONFIRMED",
+            remedy=f"Nothing was signed. To approve what cannot be undone, type {request.typed}.",
+        )
+
+
 def check_decision(
     signed: Signed,
     *,

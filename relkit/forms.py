@@ -6,7 +6,7 @@ so, and the form is gone. A click is nothing without its record.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -40,14 +40,18 @@ def decide(run: Run, proposal: Proposal, words: Callable[[], View]) -> None:
     name = proposal.step.name
     who = run.manager
     approve, reject = _button("Approve", "check"), _button("Reject", "times")
+    name_back = run.typed(name)
+    typed = widgets.Text(placeholder=f"type {name_back}", description="Production", layout=WIDE)
+    typed.add_class(f"relkit-{name}-production")
 
     def use(button: widgets.Button, reason: str) -> View:
         verdict: Verdict = "approve" if button is approve else "reject"
-        run.decide(proposal, verdict, who, MANAGER, reason)
+        run.decide(proposal, verdict, who, MANAGER, reason, typed=typed.value if name_back else "")
         return words()
 
     title = f"You decide as {MANAGER}, {who}, on plan {proposal.plan.digest}"
-    _form(f"relkit-{name}", words(), title, "what you looked at", [approve, reject], use)
+    more = [typed] if name_back else []
+    _form(f"relkit-{name}", words(), title, "what you looked at", [approve, reject], use, more=more)
 
 
 def waive(run: Run, proposal: Proposal, check: str) -> None:
@@ -106,15 +110,17 @@ def _form(  # noqa: PLR0913, PLR0917 (the parts of a form)
     buttons: list[widgets.Button],
     use: Callable[[widgets.Button, str], View],
     field: str = "Reason",
+    more: Sequence[widgets.Text] = (),
 ) -> None:
     """Show words above a form of a reason and buttons; what `use` returns takes their place.
 
-    `mark` begins the class names by which tests find the parts.
+    `more` fields stand below the reason. `mark` begins the class names by which tests find the
+    parts.
     """
     reason = widgets.Text(placeholder=hint, description=field, layout=WIDE)
     message = widgets.HTML()
     heading = widgets.HTML(view.line(title).html)
-    form = widgets.VBox([heading, reason, widgets.HBox(buttons), message])
+    form = widgets.VBox([heading, reason, *more, widgets.HBox(buttons), message])
     for part in (reason, *buttons):
         part.add_class(f"{mark}-{part.description.lower().replace(' ', '-')}")
     above: Any = display(words.bundle(), raw=True, display_id=True)

@@ -101,7 +101,19 @@ class Held(History):
             waives=waives,
             manager=self.handed_over.to if self.handed_over else "",
             rehearsal=self.inputs.rehearsal,
+            typed="" if waives else self.typed(step),
         )
+
+    def typed(self, name: str) -> str:
+        """Return what is typed back to approve a step: the name of a world that is no rehearsal.
+
+        It is asked where the way back ends: the step, or one right after it, is irreversible.
+        """
+        final = any(
+            one.irreversible and name in {one.name, *(before.name for before in one.after)}
+            for one in self.steps.values()
+        )
+        return "" if self.inputs.rehearsal or not final else self.inputs.world
 
     def said(self, request: Request, who: str, role: str, verdict: Verdict, reason: str) -> Signed:
         """Have a person who sits here sign an answer; return it once it was verified.

@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 from IPython.core.getipython import get_ipython
 from IPython.display import display
 
-from relkit import flags, forms, page, view
+from relkit import awaiting, flags, forms, page, view
 from relkit.deciding import EVIDENCE
 from relkit.errors import (
     CheckError,
@@ -87,6 +87,8 @@ def open_run(
     if finished := _finished(folder, version, kind, date, picks):
         return Face(finished).opened()
     _HELD[folder] = open_release(version, kind, date, world, records, picks=picks)
+    if patience := os.environ.get("RELKIT_PATIENCE"):
+        _HELD[folder].run.patience_seconds = float(patience)
     return Face(_HELD[folder].run).opened()
 
 
@@ -265,7 +267,9 @@ class Face(Verbs):
         if isinstance(error, WaitingError) and error.code != "NOT_READY":
             return
         proposal = self._run.propose(name)
-        ticker.show(view.proposal(proposal))
+        waits = isinstance(error, WaitingError)
+        table = [awaiting.awaited(self._run)] if waits else []
+        ticker.show(View.of([view.proposal(proposal), *table]))
         asked = flags.requests(proposal, self._run.nonce_of(name))
         if asked.text:
             show(asked)

@@ -16,9 +16,10 @@ from relkit.errors import RecordError, UsageError
 from relkit.inputs import inputs
 from relkit.kinds import BESIDE
 from relkit.ledger import Ledger
+from relkit.ports import World
 from relkit.release import Release, Version
 from relkit.run import Run
-from relkit.worlds import read_world_file
+from relkit.worlds import WorldFile, read_world_file
 
 GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_SSH_COMMAND")
 ANY_DAY = "2000-01-01"  # what stands beside versions has its name on every day
@@ -74,17 +75,51 @@ def open_release(  # noqa: PLR0913, PLR0917 (the parameters of a notebook)
         date = date or f"{recorded.time:%Y-%m-%dT%H:%M:%SZ}"
         picks = picks or " ".join(recorded.picks)
     release = Release.parse(version, kind, date or f"{_now():%Y-%m-%d}", picks)
-    from relkit.rehearsal.world import make_rehearsal, open_rehearsal  # noqa: PLC0415 (only the form that is used)
-
     file, digest = read_world_file(_world_file(world, recorded))
-    make_rehearsal(file, folder, release, repository)
+    _prepare(file, folder, release, repository)
     ledger = Ledger.open(folder, _now)  # from here on nobody else touches the world of this run
     with ExitStack() as stack:
         stack.callback(ledger.close)
-        opened, close = open_rehearsal(file, digest, folder, release)
+        opened, close = _open(file, digest, folder, release)
         stack.callback(close)
         run = Run.begin(release, opened, ledger)
         return Opened(run, stack.pop_all().close)
+
+
+def open_world(
+    version: str, kind: str, date: str, world: str, records: str
+) -> tuple[Release, World, Callable[[], None]]:
+    """Open the world of a release without beginning its run; return also how to close it."""
+    release = Release.parse(version, kind, date or f"{_now():%Y-%m-%d}")
+    folder = record_folder(version, records, kind)
+    file, digest = read_world_file(_world_file(world, _recorded(folder)))
+    _prepare(file, folder, release, "")
+    opened, close = _open(file, digest, folder, release)
+    return release, opened, close
+
+
+def _prepare(file: WorldFile, folder: Path, release: Release, repository: str) -> None:
+    """Make what is missing of a world; refuse what cannot be opened, before anything is begun."""
+    if file.rehearsal:
+        from relkit.rehearsal.world import make_rehearsal  # noqa: PLC0415 (only the form in use)
+
+        make_rehearsal(file, folder, release, repository)
+    else:
+        from relkit.real.production import require_complete  # noqa: PLC0415
+
+        require_complete(file, release)
+
+
+def _open(
+    file: WorldFile, digest: str, folder: Path, release: Release
+) -> tuple[World, Callable[[], None]]:
+    if file.rehearsal:
+        from relkit.rehearsal.world import open_rehearsal  # noqa: PLC0415 (only the form in use)
+
+        return open_rehearsal(file, digest, folder, release)
+    from relkit.real.production import open_production  # noqa: PLC0415
+
+    return open_production(file, digest, folder, release)
 
 
 def world_is_there(folder: Path, world: str = "") -> bool:

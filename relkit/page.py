@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -135,13 +136,14 @@ def page(history: History, policy: Policy | None = None) -> str:
         ledger=history.ledger,
         now=history.ledger.now(),
         time=_time,
-        people=lambda role: _people(role, policy),
+        people=lambda role: people(role, policy),
+        theirs=lambda moment, role: their_time(moment, role, policy),
         picture=draw(history.release.kind, states),
         complete=list(states.values()).count("complete"),
         steps=history.steps,
         current=[(n, STATES[states[n]], states[n]) for n in states if states[n] in OPEN],
         gates=gates,
-        awaited=[*_waits(history, states), *_undecided(gates)],
+        awaited=awaited(history, policy),
         revision=history.revision,
         abandoned=history.abandoned,
         strange=[one for one in history.ledger if one.entry.event in STRANGE],
@@ -227,6 +229,13 @@ def _state(word: Status, rejected: list[str], missing: tuple[str, ...]) -> str:
 # --- what is awaited --------------------------------------------------------------------------
 
 
+def awaited(history: History, policy: Policy | None = None) -> list[Awaited]:
+    """Return what steps wait for, as far as the ledger knows, and the decisions gates wait for."""
+    states = {name: history.status(name) for name in history.steps}
+    gates = [_gate(history, name, policy) for name, one in history.steps.items() if one.gate]
+    return [*_waits(history, states), *_undecided(gates)]
+
+
 def _waits(history: History, states: dict[str, Status]) -> Iterator[Awaited]:
     """Yield what steps wait for, as far as the ledger knows; a step that has begun has it all."""
     for name in history.steps:
@@ -244,10 +253,17 @@ def _undecided(gates: list[Gate]) -> Iterator[Awaited]:
                 yield Awaited(gate.step, f"decision at gate {gate.name}", role, gate.asked, None)
 
 
-def _people(role: str, policy: Policy | None) -> str:
+def people(role: str, policy: Policy | None) -> str:
     """Return a role with the names of those who have it."""
     names = [one.name for one in policy.people if one.role == role] if policy else []
     return f"{role} ({', '.join(names)})" if names else role
+
+
+def their_time(moment: datetime, role: str, policy: Policy | None) -> str:
+    """Return a moment where those who have a role live; empty where all of them live by UTC."""
+    mine = (one.time_zone for one in policy.people if one.role == role) if policy else ()
+    zones = [zone for zone in dict.fromkeys(mine) if zone != "UTC"]
+    return ", ".join(f"{moment.astimezone(ZoneInfo(one)):%a %H:%M} {one}" for one in zones)
 
 
 # --- records ----------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ class Tracker(Protocol):
         """Return the protection of a branch of upstream."""
 
     def set_protection(self, *, branch: str, protection: Protection) -> None:
-        """Replace the protection of a branch of upstream."""
+        """Replace the protection of a branch of upstream; rules `AS_THEY_ARE` stay."""
 
     def labels(self, *, number: int) -> tuple[str, ...]:
         """Return the labels of an issue, sorted."""
@@ -298,17 +298,38 @@ class Downloads(Protocol):
     def stage(self, *, folder: str, name: str, sha256: str) -> None:
         """Upload a collected file (or signature) to staging."""
 
+    def stage_all(self, *, files: dict[str, str]) -> None:
+        """Upload collected files to staging: digests by path, such as ``ftp/python/…/NAME``.
+
+        What is there already is not sent again, and what had arrived of a file is kept.
+        """
+
     def staged(self, *, folder: str, name: str) -> StoredFile | None:
         """Return a file in staging, hashed on the server."""
+
+    def staged_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
+        """Return several files in staging by path, hashed on the server."""
 
     def unstage(self, *, folder: str, name: str, sha256: str) -> None:
         """Remove a file from staging, if it has this digest."""
 
+    def unstage_all(self, *, files: dict[str, str]) -> None:
+        """Remove files from staging, each if it has its digest."""
+
     def place(self, *, folder: str, name: str, sha256: str) -> None:
         """Move from staging to the public tree in one step, never over another file."""
 
+    def place_all(self, *, files: dict[str, str]) -> None:
+        """Move files, digests by path, from staging to the public tree, each in one step.
+
+        Whatever can be refused is refused before the first of them moves.
+        """
+
     def placed(self, *, folder: str, name: str) -> StoredFile | None:
         """Return a file of the public tree, hashed on the server."""
+
+    def placed_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
+        """Return several files of the public tree by path, hashed on the server."""
 
 
 class Docs(Protocol):
@@ -345,11 +366,17 @@ class Website(Protocol):
     def remove_release(self, *, slug: str) -> None:
         """Delete a draft with its files; a published release is refused."""
 
-    def file(self, *, slug: str) -> SiteFile | None:
-        """Return one file row, whatever release it belongs to."""
+    def add_files(self, *, slug: str, files: tuple[SiteFile, ...]) -> None:
+        """Create the file rows of a draft; what is there already of them is left as it is."""
 
-    def add_file(self, *, file: SiteFile) -> None:
-        """Create a file row."""
+    def change_files(
+        self, *, slug: str, before: tuple[SiteFile, ...], files: tuple[SiteFile, ...]
+    ) -> None:
+        """Make the file rows of a release `files`, by writing only what differs.
+
+        A row of `before` and `files` is never away in between; removed are those of `before` that
+        are not in `files`, last. Rows that are neither as before nor as wanted stop it.
+        """
 
     def publish(self, *, slug: str) -> None:
         """Publish a draft."""

@@ -9,11 +9,9 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import relkit.steps  # noqa: F401 (declares the steps)
 from relkit.graph import draw
@@ -22,6 +20,11 @@ from relkit.kinds import KINDS, RELEASES, TRANSITIONS, Kind, where
 from relkit.policy import MANAGER
 from relkit.step import Step, needed, steps_of
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+Cell = dict[str, Any]
+"""A cell of a notebook, as its JSON has it (nbformat 4.5)."""
 METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
     "language_info": {"name": "python"},
@@ -88,8 +91,16 @@ def _listed(words: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def notebook(kind: Kind, *, recipe: bool = False) -> nbformat.NotebookNode:
-    """Return the notebook of a kind, without outputs, with fixed cell ids.
+def notebook(kind: Kind, *, recipe: bool = False) -> NotebookNode:
+    """Return the notebook of a kind, without outputs, with fixed cell ids (see `cells_of`)."""
+    from nbformat import from_dict  # noqa: PLC0415 (takes seconds, and not everybody needs it)
+
+    made = {"cells": cells_of(kind, recipe=recipe), "metadata": METADATA}
+    return from_dict({**made, "nbformat": 4, "nbformat_minor": 5})
+
+
+def cells_of(kind: Kind, *, recipe: bool = False) -> list[Cell]:
+    """Return the cells of a kind's notebook, without outputs, with fixed ids.
 
     With `recipe` it shows the picture of the recipe from a file beside it, for who reads it before
     it is run; in a record nothing may be loaded.
@@ -115,7 +126,7 @@ def notebook(kind: Kind, *, recipe: bool = False) -> nbformat.NotebookNode:
         _code("close", "run.seal()"),
         _prose("wrong", _text("wrong", kind)),
     ]
-    return new_notebook(cells=cells, metadata=METADATA)
+    return cells
 
 
 def _text(name: str, kind: Kind) -> str:
@@ -177,7 +188,7 @@ def _parameters_prose(kind: Kind) -> str:
     return PARAMETERS_PROSE.format(version=version, picks=PICKS_PROSE if facts.picks else "")
 
 
-def _section(step: Step[Any], kind: Kind) -> list[nbformat.NotebookNode]:
+def _section(step: Step[Any], kind: Kind) -> list[Cell]:
     """Return the cells of one step: prose, then one cell, or three where it has a gate."""
     prose = f"### {step.title}\n\n{step.prose}\n\n*{'; '.join(_facts(step, kind))}*"
     if step.irreversible:
@@ -219,17 +230,20 @@ def _above(kind: Kind) -> dict[Step[Any], set[Step[Any]]]:
     return found
 
 
-def _prose(name: str, text: str) -> nbformat.NotebookNode:
-    return new_markdown_cell(text, id=name)
+def _prose(name: str, text: str) -> Cell:
+    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
 
 
-def _code(name: str, text: str, tags: list[str] | None = None) -> nbformat.NotebookNode:
-    return new_code_cell(text, id=name, metadata={"tags": tags} if tags else {})
+def _code(name: str, text: str, tags: list[str] | None = None) -> Cell:
+    marked = {"metadata": {"tags": tags} if tags else {}, "source": text}
+    return {"cell_type": "code", "execution_count": None, "id": name, "outputs": [], **marked}
 
 
 def text_of(kind: Kind) -> str:
     """Return the notebook file of a kind."""
-    return nbformat.writes(notebook(kind, recipe=True), version=4) + "\n"
+    from nbformat import writes  # noqa: PLC0415
+
+    return str(writes(notebook(kind, recipe=True), version=4)) + "\n"
 
 
 def render(folder: Path, *, check: bool) -> list[Path]:

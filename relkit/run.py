@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -19,15 +20,21 @@ from relkit.ports import World
 from relkit.release import Release
 from relkit.respin import Respinning
 from relkit.standing import Proposal
+from relkit.telling import telling
 from relkit.values import Json
 
 POLL_SECONDS = 0.1
 REST = 5
 """How many times as long as a look took a waiting run rests: looking may mean hashing."""
+RARELY, SLOWEST = 20, 60.0
+"""What has taken long is looked at more rarely: after a twentieth of that, at most a minute."""
 
 
 class Run(Deciding, Respinning, Deviating):
     """One release being carried out; all its state is the ledger and the world."""
+
+    patience_seconds = math.inf
+    """How long a step waits at most, where the world has more patience."""
 
     @classmethod
     def open(cls, release: Release, world: World, folder: Path) -> Self:
@@ -92,7 +99,8 @@ class Run(Deciding, Respinning, Deviating):
 
     def _ready(self, proposal: Proposal) -> Proposal:
         """Wait as long as the world is patient; refuse failed checks at once."""
-        end = time.monotonic() + self.world.patience_seconds
+        begun = time.monotonic()
+        end = begun + min(self.world.patience_seconds, self.patience_seconds)
         rest = POLL_SECONDS
         while True:
             self.take_waivers(proposal)
@@ -112,9 +120,10 @@ class Run(Deciding, Respinning, Deviating):
                     remedy="Run this again when it is there; after the deadline, ask them.",
                 )
             time.sleep(rest)
-            begun = time.monotonic()
+            looked = time.monotonic()
             proposal = self.propose(proposal.step.name)
-            rest = max(POLL_SECONDS, REST * (time.monotonic() - begun))
+            now = time.monotonic()
+            rest = max(POLL_SECONDS, REST * (now - looked), min((now - begun) / RARELY, SLOWEST))
 
     def _await(self, proposal: Proposal, wait: WaitData) -> datetime:
         """Set going what does not go; record once that it is awaited; return its deadline."""
@@ -174,7 +183,8 @@ class Run(Deciding, Respinning, Deviating):
             if not begun:
                 self._record(log.Started(step=name, action=number))
             begun = True
-            action.do(self.world)
+            with telling(self.observe):
+                action.do(self.world)
             holds, evidence = action.holds(self.world)
         if not holds:
             raise VerificationError(

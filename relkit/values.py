@@ -115,8 +115,18 @@ class Issues(Value):
     complete: bool
 
 
+ADMINISTRATORS = "administrators included"
+"""The rule of a branch by which the others hold for administrators too: the one that is lifted."""
+RELEASE_MANAGERS_ONLY = "only release managers merge"
+AS_THEY_ARE = ("as they are",)
+"""In place of the rules that a branch is to get: those which it has stay."""
+
+
 class Protection(Value):
-    """The protection of a branch: `locked` refuses every push, `rules` are kept as they were."""
+    """The protection of a branch: `locked` refuses every push, `rules` are kept as they were.
+
+    The rules are in the words of the tracker's adapter, in the order it reads them.
+    """
 
     locked: bool
     rules: tuple[str, ...] = ()
@@ -305,6 +315,8 @@ class Request(Value):
     manager: str = ""
     rehearsal: bool = True
     """Whether it is asked in a rehearsal: nothing of one goes into a public log."""
+    typed: str = ""
+    """What is typed back to approve: in production, its name where the way back ends (I51)."""
 
     @property
     def key(self) -> str:

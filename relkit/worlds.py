@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from relkit.errors import UsageError
 from relkit.kinds import Kind
-from relkit.values import Value
+from relkit.places import LOOPBACK, Services
+from relkit.values import Identity, Value
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,60}$")]
+ADDRESSES = {"upstream", "fork", "api", "url", "peps", "blog", "meeting", "posts"}
+"""The fields of services that are addresses."""
+SHORT = re.compile(r"[a-z][a-z0-9_-]*@([A-Za-z0-9.-]+):")
 
 
 def _known_zone(name: str) -> str:
@@ -31,13 +37,15 @@ Name = Annotated[str, Field(min_length=1, max_length=80)]
 class Role(Value):
     """A person in a role; `played` says that the rehearsal answers for this person.
 
-    `also` are further people in the same role, who can take over.
+    `also` are further people in the same role, who can take over. In production `identities` has,
+    by name, what each of them signs with; in a rehearsal everybody has a throw-away key.
     """
 
     name: Name
     also: tuple[Name, ...] = ()
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     played: bool = False
+    identities: dict[Name, tuple[Identity, ...]] = Field(default={})
 
 
 class WorldFile(Value):
@@ -48,11 +56,12 @@ class WorldFile(Value):
     approve, and `kinds` has the gates of a kind for which that is otherwise; `waivers_needed` is
     how many persons of the roles `waivers` it takes in a kind (else one). `tests` is the
     selection run from the unpacked tarball. `package_index` is where the SBOM's look-ups go
-    (PEP 691); empty: nobody is asked, and the SBOM says what it lacks.
+    (PEP 691); empty: nobody is asked, and the SBOM says what it lacks. `services` is where the real
+    systems are.
     """
 
     name: Word
-    form: Literal["rehearsal"]
+    form: Literal["rehearsal", "production"]
     state: Word = "world"
     policy_version: Annotated[int, Field(ge=1)] = 1
     patience_seconds: Annotated[float, Field(ge=0, le=86_400)]
@@ -65,7 +74,13 @@ class WorldFile(Value):
     waivers: tuple[Word, ...]
     waivers_needed: dict[Kind, Annotated[int, Field(ge=1, le=9)]] = Field(default={})
     package_index: Annotated[str, Field(pattern=r"^(https?://[^\s?#]{1,200}/)?$")] = ""
-    manager_email: Annotated[str, Field(pattern=r"^[^@\s]{1,60}@[^@\s]{1,60}$")]
+    manager_email: Annotated[str, Field(pattern=r"^([^@\s]{1,60}@[^@\s]{1,60})?$")]
+    services: Services = Services()
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether nothing outside this machine is touched."""
+        return self.form == "rehearsal"
 
 
 def read_world_file(path: Path) -> tuple[WorldFile, str]:
@@ -95,7 +110,51 @@ def read_world_file(path: Path) -> tuple[WorldFile, str]:
             code="WORLD_FILE",
             remedy="Name a person for each role that a gate asks.",
         )
+    _require_places(path.name, file)
     return file, hashlib.sha256(data).hexdigest()
+
+
+def _require_places(name: str, file: WorldFile) -> None:
+    """Refuse a rehearsal that reaches beyond this machine, and a production world that is one."""
+    for place, host in hosts(file.services):
+        if (host in LOOPBACK) != file.rehearsal:
+            what = "is not on this machine" if file.rehearsal else "is on this machine"
+            raise UsageError(
+                f"{name} is the file of a {file.form}, and {place} {what}: {host}",
+                code="WORLD_MIXED",
+                remedy="Keep rehearsals and production in different files; neither reaches into "
+                "the other.",
+            )
+    if not file.rehearsal and (played := [x for x, one in file.people.items() if one.played]):
+        raise UsageError(
+            f"{name} is the file of a production, and has people played: {', '.join(played)}",
+            code="WORLD_MIXED",
+            remedy="Nobody is played in production.",
+        )
+
+
+def hosts(services: Services) -> list[tuple[str, str]]:
+    """Return each address of the services, as ``git.upstream``, with the host it names.
+
+    A path without a host is on this machine; so is an address that names none.
+    """
+    found = []
+    for part, fields in services.model_dump(exclude_none=True).items():
+        for field, value in fields.items():
+            if field == "host":
+                found.append((f"{part}.{field}", value))
+            elif field in ADDRESSES:
+                values = value if isinstance(value, tuple) else (value,)
+                found += [(f"{part}.{field}", host_of(one)) for one in values if one]
+    return found
+
+
+def host_of(address: str) -> str:
+    """Return the host of an address: a URL, or git's short form for SSH; else this machine."""
+    if "://" in address:
+        return urlsplit(address).hostname or "localhost"
+    short = SHORT.match(address)
+    return short[1] if short else "localhost"
 
 
 def _first_line(error: Exception) -> str:

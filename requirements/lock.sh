@@ -26,3 +26,7 @@ lock requirements/dev.txt --extra dev --constraints requirements/lock.txt $run p
 for blurb; do
     echo "${blurb%-*}==${blurb##*-}" | lock "requirements/$blurb.txt" -
 done
+
+# The master that the tests talk to, in an environment of its own: Twisted must not be in ours.
+printf '%s\n' buildbot==4.3.0 buildbot-worker==4.3.0 buildbot-www==4.3.0 |
+    lock requirements/buildbot.txt -

@@ -135,6 +135,11 @@ def nothing(_found: Any, _given: Mapping[str, Any]) -> None:  # noqa: ANN401 (an
     """Give nothing at all."""
 
 
+def none_of_them(found: dict[str, Any], _given: Mapping[str, Any]) -> dict[str, None]:
+    """Give nothing for each of several things."""
+    return dict.fromkeys(found)
+
+
 def instead(value: object) -> Bad:
     """Give a value, whatever was asked."""
     return lambda _found, _given: value
@@ -442,7 +447,7 @@ GUARDS = (
     Guard("draft-website", "ALREADY_PUBLISHED", "website.release", published),
     Guard("fill-website", "ALREADY_PUBLISHED", "website.release", published),
     Guard("approve-publication", "FREEZE_BROKEN", "repo.remote_ref", ref("heads", OTHER)),
-    Guard("approve-publication", "DIGEST_CHANGED", "downloads.staged", nothing),
+    Guard("approve-publication", "DIGEST_CHANGED", "downloads.staged_all", none_of_them),
     Guard("approve-publication", "API_DIVERGED", "website.files", instead(()), SHOWN_EARLY),
     Guard("publish-website", "API_DIVERGED", "website.files", instead(())),
     Guard(
@@ -576,7 +581,7 @@ GUARDS = (
     Guard("confirm-late-notarisation", "NOT_NOTARISED", "people.testimony", said(OTHER)),
     Guard("freeze-amendment", "DIGEST_CHANGED", "artifacts.artifact", nothing),
     Guard("close-amendment", "SIGNATURE_MISSING", "signers.companion", nothing),
-    Guard("approve-amendment", "DIGEST_CHANGED", "downloads.staged", nothing),
+    Guard("approve-amendment", "DIGEST_CHANGED", "downloads.staged_all", none_of_them),
     Guard("approve-amendment", "NOT_PUBLISHED", "website.release", nothing),
     Guard("approve-amendment", "API_DIVERGED", "website.files", instead(())),
     Guard("approve-amendment", "SIGNATURE_MISSING", "signers.companion", nothing),

@@ -119,6 +119,9 @@ def answer(request: Path, who: str, role: str, verdict: str, reason: str) -> Non
         sigstore=None,
         files=[],
         yes=True,
+        meeting="",
+        branch="main",
+        production="",
     )
     cli_decide.decide(options)
 

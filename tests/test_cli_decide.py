@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 import toy
+import words_helpers
+from git_helpers import ENVIRONMENT
 
 from relkit import cli, cli_decide
 from relkit.adapters import ssh
@@ -24,7 +27,7 @@ from relkit.decision import read_decision
 from relkit.errors import GateError
 from relkit.rehearsal.making import key_of
 from relkit.rehearsal.sigstore import ISSUER, LoopbackSigstore
-from relkit.values import Identity, Request, Signed, digest_of
+from relkit.values import Identity, Person, Request, Signed, digest_of
 
 DATA = b"the installer"
 NAME = "python-3.15.0a1.exe"
@@ -327,11 +330,13 @@ def test_the_public_sigstore_is_asked_for_a_release_that_is_no_rehearsal(
     def no_network() -> None:
         raise OSError("eyJhbGciOi.a-secret.token")
 
-    monkeypatch.setattr("relkit.adapters.attest.ClientTrustConfig.production", no_network)
+    monkeypatch.setattr(
+        "relkit.adapters.sigstore_instance.ClientTrustConfig.production", no_network
+    )
     asked = request(rehearsal=False)
     place.put(asked)
     status, _, said = main("decide", place.path(asked.key), *SAY, "--approve", "--sigstore")
-    assert (status, said.partition(":")[0]) == (1, "SIGSTORE_TOKEN")
+    assert (status, said.partition(":")[0]) == (1, "SIGSTORE_TRUST")
     assert "eyJ" not in said
 
 
@@ -390,3 +395,72 @@ def test_a_planted_answer_of_far_ahead_does_not_move_ones_own() -> None:
     assert cli_decide.answer_time([now, now - timedelta(hours=1)], now) == now + timedelta(
         seconds=1
     )
+
+
+# --- the meeting place, in the order an expert meets it ------------------------------------------
+
+
+def meeting_at(tmp_path: Path, asked: Request) -> Path:
+    """Make a meeting place with a request, as the release manager's run does; return it."""
+    port = words_helpers.meeting(tmp_path, words_helpers.Reach())
+    port.ask(request=asked)
+    port.ask(request=request(plan(revision=9), roles=("docs-expert",)))
+    key = "n1-store"
+    port.tell(nonce=key, subject=f"evidence: {key}", text="Say so.", roles=(ROLE,))
+    return tmp_path / "meeting.git"
+
+
+def own_key(folder: Path) -> Path:
+    ssh.make_key(folder / "key")
+    return folder / "key"
+
+
+def test_an_answer_goes_to_the_meeting_place_by_itself(tmp_path: Path, main: Main) -> None:
+    asked = request()
+    bare = meeting_at(tmp_path, asked)
+    key = own_key(tmp_path)
+    given = ("--reject", "--key", key, "--meeting", str(bare))
+    status, out, err = main("decide", asked.key[:12], *SAY, *given)
+    assert (status, err) == (0, "")
+    assert "REQUEST of 3.15.0a1" in out
+    assert f"reject by {WHO} ({ROLE}) is in the meeting place." in out
+    [found] = words_helpers.meeting(tmp_path, words_helpers.Reach()).answers(key=asked.key)
+    assert read_decision(found.text).verdict == "reject"
+    for wrong in ("000000000000", asked.key[:3], ""):
+        status, _, err = main("decide", wrong, *SAY, *given)
+        assert status == 2
+        assert "NO_REQUEST" in err
+        assert asked.key[:12] in err
+    status, _, err = main("decide", asked.key, *SAY, *given[:-1], "ext::sh -c id")
+    assert "BAD_URL" in err
+
+
+def test_a_clone_is_told_exactly_what_to_push_and_that_sends_answer_and_evidence(
+    tmp_path: Path, main: Main
+) -> None:
+    asked = request()
+    bare, clone = meeting_at(tmp_path, asked), tmp_path / "a clone"
+    run = partial(subprocess.run, env=ENVIRONMENT, check=True, capture_output=True)
+    run(["git", "clone", "--quiet", str(bare), str(clone)])
+    place = clone / "requests" / f"{asked.key}.json"
+    status, out, _ = main("decide", place, *SAY, "--reject", "--key", own_key(tmp_path))
+    assert status == 0
+    evidence = ("done", "--who", WHO, "--role", ROLE)
+    status, more, _ = main("testify", clone / "messages/n1-store.json", *evidence)
+    assert status == 0
+    words_helpers.put(bare, {"messages/other.json": "{}"})
+    for words in (out, more):
+        head, _, commands = words.partition("It counts once it is pushed:\n")
+        assert "push" not in head
+        for line in commands.strip().splitlines():
+            run(shlex.split(line))
+    port = words_helpers.meeting(
+        tmp_path,
+        words_helpers.Reach(),
+        roster=(Person(name=WHO, role=ROLE, time_zone="UTC"),),
+    )
+    [found] = port.answers(key=asked.key)
+    assert read_decision(found.text).verdict == "reject"
+    given = port.testimony(name="n1-store")
+    assert given is not None
+    assert given.text == "done"

@@ -92,9 +92,16 @@ class Outside:
         own, *others = pages(release)
         rows = site_files(release, self.manifest)
         urls = [url for row in rows for url in (row.url, row.sbom_spdx2_file) if url]
-        self.texts |= {own: self._links(urls)} | {one: self._links([own]) for one in others}
+        buttons = [row.url for row in rows if row.download_button]
+        self.texts |= {own: self._links(urls)}
+        self.texts |= {one: self._links([own, *buttons]) for one in others}
+        self.texts |= {
+            f"/downloads/{system}/": self._links([own, *(x.url for x in rows if x.os == system)])
+            for system in {row.os for row in rows}
+        }
         self.latest = {"python3": release.slug if release.is_newest else "python-3199"}
         self.latest[f"python{release.version.series}"] = release.slug
+        self.latest["prerelease"] = release.slug
         self.current: str | None = str(release.version) if release.is_newest else "3.19.9"
         self.unpacked: Unpacked | None = None
         if release.facts.docs:
@@ -127,7 +134,7 @@ class Outside:
             files=lambda *, slug: self.rows if slug == self.release.slug else (),
             page=lambda *, slug: self.pages.get(slug),
             **dict.fromkeys(
-                ("publish", "change_release", "add_release", "add_file", "file", "remove_release")
+                ("publish", "change_release", "add_release", "add_files", "remove_release")
             ),
         )
         given = values.Testimony(
@@ -156,7 +163,10 @@ class Outside:
                 ),
                 downloads=SimpleNamespace(
                     placed=lambda *, folder, name: (folder, name) in self.placed or None,
-                    **dict.fromkeys(("stage", "staged", "unstage", "place"), self.point),
+                    staged_all=lambda *, paths: dict.fromkeys(paths),
+                    **dict.fromkeys(
+                        ("stage_all", "unstage_all", "place_all", "placed_all"), self.point
+                    ),
                 ),
                 announcements=SimpleNamespace(draft=self.point, drafted=self.point),
                 people=SimpleNamespace(
@@ -196,9 +206,10 @@ def test_nothing_fires_when_everything_is_public_as_it_should_be(release: Releas
 @pytest.mark.parametrize("release", EVERY, ids=named)
 def test_every_file_of_the_manifest_is_staged_and_placed_in_its_folder(release: Release) -> None:
     outside = Outside(release)
-    wanted = {(folders(release)[one.name], one.name, one.sha256) for one in outside.manifest.files}
+    folder_of, files = folders(release), outside.manifest.files
+    wanted = {f"{folder_of[one.name]}/{one.name}": one.sha256 for one in files}
     for items in (outside.plan(place.upload_to_staging), outside.plan(place.place_files)):
-        assert {(a["folder"], a["name"], a["sha256"]) for a, _ in calls(items)} == wanted
+        assert [given["files"] for given, _ in calls(items)] == [wanted]
 
 
 @pytest.mark.parametrize("release", EVERY, ids=named)
@@ -229,9 +240,8 @@ def test_both_ways_to_the_draft_make_the_same_rows() -> None:
     for items, release in ((early, NEWEST), (late, SECURITY)):
         rows = [a["release"] for a, _ in calls(items) if "release" in a]
         assert rows == [site_release(release)]
-        assert tuple(a["file"] for a, _ in calls(items) if "file" in a) == site_files(
-            release, manifest_of(release)
-        )
+        files = [a["files"] for a, _ in calls(items) if "files" in a]
+        assert files == [site_files(release, manifest_of(release))]
 
 
 @pytest.mark.parametrize("release", EVERY, ids=named)

@@ -26,6 +26,7 @@ from relkit.building.sbom_check import check_sbom
 from relkit.expected import SBOM, expected, signatures
 from relkit.history import History
 from relkit.manifest import Manifest
+from relkit.rehearsal.seeds import RULES
 from relkit.rehearsal.sigstore import LoopbackSigstore
 from relkit.release import Release
 from relkit.seal import Seal
@@ -158,7 +159,7 @@ def test_the_clone_is_clean_and_where_upstream_is(world: Path) -> None:
 
 def test_the_protection_is_as_it_was_before(world: Path) -> None:
     tracker = json.loads((world / "tracker.json").read_text())
-    assert tracker["rules"]["main"] == ["require a pull request", "require green checks"]
+    assert tracker["rules"]["main"] == list(RULES)
     assert not list((world / "upstream.git" / "relkit-locked").iterdir())
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import test_manifest
-from jinja2 import UndefinedError
+from jinja2 import Environment, PackageLoader, UndefinedError
 
 import relkit.texts
 from relkit.errors import CheckError
@@ -13,7 +14,6 @@ from relkit.kinds import RELEASES, TRANSITIONS, Kind
 from relkit.release import Release
 from relkit.texts import (
     CHANNELS,
-    LINK,
     TRUSTED,
     notice,
     posted,
@@ -23,6 +23,7 @@ from relkit.texts import (
     text_of_transition,
     told,
 )
+from relkit.texts.links import LINK, links
 from relkit.values import Artifact, Person
 
 RELEASE = {
@@ -323,6 +324,92 @@ def test_a_link_to_another_place_is_refused(link: str) -> None:
         text("page", manager=manager)
     assert refusal.value.code == "ANNOUNCE_LINK"
     assert link.rstrip("/") in str(refusal.value)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "https://www.pyth0n.org/downloads/",
+        "www.pyth0n.org",
+        "Get it at pyth0n.org",
+        "[here](//pyth0n.org/)",
+        "[here](mailto:x@pyth0n.org)",
+        "[here]\n\n[here]: /downloads/",
+        "<a href='javascript:run()'>here</a>",
+        "<img src=//pyth0n.org/x.png>",
+        "https://www.pyth\u043en.org/",
+    ],
+)
+def test_t49_a_template_that_leads_elsewhere_is_refused(
+    planted: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, planted)
+    with pytest.raises(CheckError) as refusal:
+        text(channel)
+    assert refusal.value.code == "ANNOUNCE_LINK"
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_t49_a_template_with_another_digest_is_refused(
+    channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = test_manifest.manifest_of(ALPHA).subjects[10:12]
+    right = f"{first.name} {first.sha256}"
+    plant(monkeypatch, right)
+    assert right in text(channel)
+    for wrong in (
+        f"{first.name} {'f' * 64}",
+        f"{other.name} {first.sha256}",
+        f"{first.name}.asc {first.sha256}",
+        first.sha256,
+        f"MD5 {'a' * 32}",
+        f"{first.name} {first.sha256.upper()}",
+        f"{first.name} {first.sha256[:-1]}",
+    ):
+        plant(monkeypatch, wrong)
+        with pytest.raises(CheckError) as refusal:
+            text(channel)
+        assert refusal.value.code == "ANNOUNCE_DIGEST"
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    """Put words at the end of every template."""
+    loader = relkit.texts._TEMPLATES.loader
+    assert loader is not None
+    whole = PackageLoader("relkit", "texts")
+
+    def get_source(environment: Environment, name: str) -> tuple[str, str, Callable[[], bool]]:
+        source, path, _ = whole.get_source(environment, name)
+        return source + (f"\n{words}\n" if name.endswith(".md.j2") else ""), path, lambda: False
+
+    monkeypatch.setattr(relkit.texts._TEMPLATES, "cache", None)
+    monkeypatch.setattr(loader, "get_source", get_source)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("release", RELEASED.values(), ids=RELEASED)
+def test_all_that_could_become_a_link_is_one_to_a_trusted_place(
+    channel: str, release: Release
+) -> None:
+    found = list(links(text(channel, release)))
+    assert found
+    assert all(one.startswith(TRUSTED) for one in found)
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_a_post_has_the_front_matter_of_the_blog_and_is_not_published_by_itself(
+    version: str,
+) -> None:
+    manager = RIKA.model_copy(update={"name": 'Rika: "R" #1'})
+    empty, head, _ = text("blog", RELEASED[version], manager).split("---\n", 2)
+    assert empty == ""
+    assert head.splitlines()[:3] == [
+        f"title: Python {version}",
+        f"publishDate: '{RELEASE[version]}'",
+        r'author: "Rika: \"R\" #1"',
+    ]
+    assert head.splitlines()[-3:] == ["tags:", "  - releases", "published: false"]
 
 
 def test_a_template_that_names_what_is_not_there_is_refused(

@@ -377,7 +377,7 @@ WORLD_TEXT = (ROOT / WORLD).read_text()
     ("old", "new"),
     [
         ("", "sudo = true\n"),
-        ('form = "rehearsal"', 'form = "production"'),
+        ('form = "rehearsal"', 'form = "elsewhere"'),
         ('name = "rehearsal"', 'name = "../other"'),
         ('state = "world"', 'state = "../../elsewhere"'),
         ('state = "world"', 'state = "/etc"'),

@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from sigstore.models import ClientTrustConfig
-from sigstore.oidc import IdentityToken, Issuer, detect_credential
-
 from relkit.adapters import ssh
 from relkit.adapters.gpg import SUFFIX as ASC
 from relkit.adapters.gpg import GpgKeyring, GpgSigner
 from relkit.adapters.sigstore import SUFFIX as BUNDLE
 from relkit.adapters.sigstore import SigstoreSigner, trusted_root, verify_bundle
+from relkit.adapters.sigstore_instance import Instance
 from relkit.decision import NAMESPACE
 from relkit.errors import VerificationError, WorldError
 from relkit.values import Identity, Signed
@@ -139,19 +137,10 @@ def sign_with_public_sigstore(text: str) -> Signed:
     The token is that of the surroundings (such as a workflow's) or one that the person logs in for,
     in a browser; it is not kept. Raises `WorldError` (``SIGSTORE_…``), `VerificationError`.
     """
-    try:
-        config = ClientTrustConfig.production()
-        given = detect_credential()
-        issuer = config.signing_config.get_oidc_url()
-        token = IdentityToken(given) if given else Issuer(issuer).identity_token()
-    except Exception as error:  # the client's errors have no common class; their words may quote it
-        raise WorldError(
-            f"there is no identity token ({type(error).__name__})",
-            code="SIGSTORE_TOKEN",
-            remedy="Log in when the browser asks; is the network there?",
-        ) from error
+    public = Instance()
+    token = public.token()
     with SigstoreSigner(
-        trust_config=lambda: config,
+        trust_config=public.config,
         identity=token.identity,
         issuer=token.federated_issuer,
         token=lambda: token,

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from relkit.adapters.disk import failing, sync_folder
@@ -47,7 +48,7 @@ class FolderDocs:
         ``DOCS_CHANGED``, ``ARCHIVE_UNSAFE``, ``ARCHIVE_BROKEN``.
         """
         target = self._releases / str(Version.parse(version))
-        with failing(f"unpack {_checked(name)}", SERVER):
+        with failing(f"unpack {checked(name)}", SERVER):
             if os.path.lexists(target):
                 self._check_same(version, sha256)
                 return
@@ -56,7 +57,7 @@ class FolderDocs:
             shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
             try:
                 self._unpack(new, name, sha256)
-                self._note(version, sha256, *_listed(new / "tree"))
+                self._note(version, sha256, *listed(new / "tree"))
                 (new / "tree").rename(target)
                 sync_folder(self._releases)
             finally:
@@ -72,31 +73,20 @@ class FolderDocs:
             if not os.path.lexists(target):
                 return None
             noted = self._noted(version)
-            files, content = _listed(target)
-        if (files, content) != (noted["files"], noted["content"]):
-            raise CheckError(
-                f"the docs of {version} are {files} files with the digest {content}, "
-                f"not {noted['files']} with {noted['content']}",
-                code="DOCS_CHANGED",
-                remedy="Find out who changed the docs on the server, and have them put right.",
-            )
-        return Unpacked(sha256=str(noted["sha256"]), files=files)
+            files, content = listed(target)
+        return compared(version, noted, files, content)
 
     def point(self, *, link: str, target: str) -> None:
         """Let a link lead to a version beside it, in one step.
 
         Raises `WorldError`: ``NOT_A_LINK``, ``NOT_THERE``.
         """
-        place = self._links / _checked(link)
-        with failing(f"point {link} to {_checked(target)}", SERVER):
+        place = self._links / checked(link)
+        with failing(f"point {link} to {checked(target)}", SERVER):
             if self.pointed(link=link) == target:
                 return
             if not stat.S_ISDIR(_mode(self._links / target)):
-                raise WorldError(
-                    f"there are no docs of {target} to lead to",
-                    code="NOT_THERE",
-                    remedy="Run the step that places them first.",
-                )
+                raise no_docs(target)
             new = place.with_name(f".{link}.new")
             new.unlink(missing_ok=True)  # of a process that was killed
             new.symlink_to(target, target_is_directory=True)
@@ -105,24 +95,16 @@ class FolderDocs:
 
     def pointed(self, *, link: str) -> str | None:
         """Return the version a link leads to; None: no link. Raises ``NOT_A_LINK``."""
-        place = self._links / _checked(link)
+        place = self._links / checked(link)
         with failing(f"read the link {link}", SERVER):
             if not os.path.lexists(place):
                 return None
-            leads = str(place.readlink()) if place.is_symlink() else ""
-        if not NAME.fullmatch(leads):
-            raise WorldError(
-                f"{link} is {f'a link to {leads!r}' if leads else 'no link'}, "
-                "not a link to a version beside it",
-                code="NOT_A_LINK",
-                remedy="Find out who made it, and move it away.",
-            )
-        return leads
+            return leading(link, str(place.readlink()) if place.is_symlink() else "")
 
     def _unpack(self, new: Path, name: str, sha256: str) -> None:
         """Unpack into ``tree`` of a new folder, from a copy that nobody else changes."""
         new.mkdir(mode=0o700)
-        _copy_checked(self._source / name, new / "archive", sha256)
+        copy_checked(self._source / name, new / "archive", sha256)
         with opened_archive(new / "archive", name) as members:
             _make_folder(new / "tree")
             for member in members:
@@ -133,7 +115,7 @@ class FolderDocs:
     def _check_same(self, version: str, sha256: str) -> None:
         there = self.unpacked(version=version)
         if there is None or there.sha256 != sha256:
-            raise _exist(version, f"of an archive {there and there.sha256}, not {sha256}")
+            raise exist(version, f"of an archive {there and there.sha256}, not {sha256}")
 
     def _note(self, version: str, sha256: str, files: int, content: str) -> None:
         folder = self._releases / NOTES
@@ -150,7 +132,7 @@ class FolderDocs:
         try:
             text = (self._releases / NOTES / f"{version}.json").read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise _exist(version, "which relkit did not unpack") from error
+            raise exist(version, "which relkit did not unpack") from error
         noted = json.loads(text)
         return {name: noted[name] for name in ("sha256", "files", "content")}
 
@@ -168,7 +150,7 @@ def _write(tree: Path, member: Member, archive: str) -> None:
             os.fsync(file.fileno())
 
 
-def _copy_checked(source: Path, copy: Path, sha256: str) -> None:
+def copy_checked(source: Path, copy: Path, sha256: str) -> None:
     """Copy a collected file; what is hashed are the very bytes that are unpacked."""
     digest = hashlib.sha256()
     with opened(source) as subject, copy.open("xb") as file:
@@ -179,18 +161,61 @@ def _copy_checked(source: Path, copy: Path, sha256: str) -> None:
         raise digest_changed(source.name, digest.hexdigest(), sha256)
 
 
-def _listed(tree: Path) -> tuple[int, str]:
+def listed(tree: Path) -> tuple[int, str]:
     """Return how many files there are, and one digest of all paths, modes and bytes."""
-    digest, files = hashlib.sha256(), 0
-    for path in sorted(tree.rglob("*")):
-        mode = _mode(path)
-        line = [path.relative_to(tree).as_posix(), f"{mode:o}"]
+    found: dict[tuple[str, ...], tuple[int, str]] = {}
+    for path in tree.rglob("*"):
+        mode, digest = _mode(path), ""
+        if stat.S_ISREG(mode):
+            with opened(path) as subject:
+                digest = subject.sha256
+        found[path.relative_to(tree).parts] = mode, digest
+    return content_of(found)
+
+
+def content_of(found: Mapping[tuple[str, ...], tuple[int, str]]) -> tuple[int, str]:
+    """Return how many files there are, and one digest of all: mode and digest by parts of path."""
+    total, files = hashlib.sha256(), 0
+    for parts, (mode, digest) in sorted(found.items()):
+        line = ["/".join(parts), f"{mode:o}"]
         if stat.S_ISREG(mode):
             files += 1
-            with opened(path) as subject:
-                line.append(subject.sha256)
-        digest.update(canonical(line) + b"\n")
-    return files, digest.hexdigest()
+            line.append(digest)
+        total.update(canonical(line) + b"\n")
+    return files, total.hexdigest()
+
+
+def compared(version: str, noted: Mapping[str, object], files: int, content: str) -> Unpacked:
+    """Return what lies there, if it is what was noted when it was unpacked (``DOCS_CHANGED``)."""
+    if (files, content) != (noted["files"], noted["content"]):
+        raise CheckError(
+            f"the docs of {version} are {files} files with the digest {content}, "
+            f"not {noted['files']} with {noted['content']}",
+            code="DOCS_CHANGED",
+            remedy="Find out who changed the docs on the server, and have them put right.",
+        )
+    return Unpacked(sha256=str(noted["sha256"]), files=files)
+
+
+def leading(link: str, leads: str) -> str:
+    """Return the version a link leads to; empty: it is no link. Raises ``NOT_A_LINK``."""
+    if not NAME.fullmatch(leads):
+        raise WorldError(
+            f"{link} is {f'a link to {leads!r}' if leads else 'no link'}, "
+            "not a link to a version beside it",
+            code="NOT_A_LINK",
+            remedy="Find out who made it, and move it away.",
+        )
+    return leads
+
+
+def no_docs(target: str) -> WorldError:
+    """Return the refusal to lead to docs that are not there."""
+    return WorldError(
+        f"there are no docs of {target} to lead to",
+        code="NOT_THERE",
+        remedy="Run the step that places them first.",
+    )
 
 
 def _mode(path: Path) -> int:
@@ -206,7 +231,8 @@ def _make_folder(path: Path) -> None:
     path.chmod(FOLDER_MODE)
 
 
-def _checked(name: str) -> str:
+def checked(name: str) -> str:
+    """Return the name of a file or link of the docs, or refuse it (``BAD_NAME``)."""
     if not NAME.fullmatch(name):
         raise UsageError(
             f"{name[:60]!r} cannot be the name of a file or link of the docs",
@@ -216,7 +242,8 @@ def _checked(name: str) -> str:
     return name
 
 
-def _exist(version: str, what: str) -> CheckError:
+def exist(version: str, what: str) -> CheckError:
+    """Return the refusal to replace docs that are there."""
     return CheckError(
         f"there are docs of {version} on the server, {what}",
         code="DOCS_EXIST",

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from relkit.adapters.disk import failing, sync_folder
 from relkit.errors import WorldError
@@ -39,7 +39,7 @@ class FolderServer:
     def stage(self, *, folder: str, name: str, sha256: str) -> None:
         """Copy a collected file to staging; its digest is computed from the bytes written."""
         with failing(f"stage {folder}/{name}", SERVER):
-            target = _open_folder(self._staging, folder) / _checked(name)
+            target = _open_folder(self._staging, folder) / checked(name)
             _part(target).unlink(missing_ok=True)  # left by a process that was killed
             if not _is_there(target, sha256):
                 _copy(self._source / name, target, sha256)
@@ -58,7 +58,7 @@ class FolderServer:
             if found is None:
                 return
             if found.artifact.sha256 != sha256:
-                raise _changed(target, found.artifact.sha256, sha256)
+                raise changed(target, found.artifact.sha256, sha256)
             target.unlink()
             sync_folder(target.parent)
 
@@ -84,8 +84,38 @@ class FolderServer:
             half = found and staged.exists() and staged.samefile(public)  # of a killed move
             return None if half else found
 
+    def stage_all(self, *, files: dict[str, str]) -> None:
+        """Copy several collected files to staging."""
+        for path, sha256 in files.items():
+            self.stage(**parted(path), sha256=sha256)
 
-def _checked(name: str) -> str:
+    def staged_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
+        """Return several files in staging, hashed now."""
+        return {path: self.staged(**parted(path)) for path in paths}
+
+    def unstage_all(self, *, files: dict[str, str]) -> None:
+        """Remove several files from staging, each if it has its digest."""
+        for path, sha256 in files.items():
+            self.unstage(**parted(path), sha256=sha256)
+
+    def place_all(self, *, files: dict[str, str]) -> None:
+        """Move several files to the public tree, each in one step."""
+        for path, sha256 in files.items():
+            self.place(**parted(path), sha256=sha256)
+
+    def placed_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
+        """Return several files of the public tree, hashed now."""
+        return {path: self.placed(**parted(path)) for path in paths}
+
+
+def parted(path: str) -> dict[str, str]:
+    """Return folder and name of a file by its path below the server's root."""
+    folder, _, name = path.rpartition("/")
+    return {"folder": folder, "name": name}
+
+
+def checked(name: str) -> str:
+    """Return the name of a file or folder of the server, or refuse it (``BAD_NAME``)."""
     if NAME.fullmatch(name) is None:
         raise WorldError(
             f"{name[:60]!r} cannot be the name of a file or folder of the server",
@@ -99,24 +129,25 @@ def _path(root: Path, folder: str, name: str) -> Path:
     """Return the place of a file; a symbolic link on the way there is refused."""
     path = root
     for part in folder.split("/"):
-        path /= _checked(part)
+        path /= checked(part)
         if path.is_symlink():
-            raise _in_the_way(path)
-    return path / _checked(name)
+            raise in_the_way(path)
+    return path / checked(name)
 
 
 def _open_folder(root: Path, folder: str) -> Path:
     """Make a folder with all above it, each with the right mode whatever the umask says."""
+    parts = [checked(part) for part in folder.split("/")]  # all of them, before any is made
     root.mkdir(parents=True, exist_ok=True)
     path = root
-    for part in folder.split("/"):
-        path /= _checked(part)
+    for part in parts:
+        path /= part
         with suppress(FileExistsError):
             path.mkdir()
             sync_folder(path.parent)
         status = path.lstat()
         if not stat.S_ISDIR(status.st_mode):
-            raise _in_the_way(path)
+            raise in_the_way(path)
         if stat.S_IMODE(status.st_mode) != FOLDER_MODE:
             path.chmod(FOLDER_MODE)
     return path
@@ -127,11 +158,11 @@ def _opened(path: Path) -> Iterator[BufferedReader]:
     """Open a regular file to read; links are not followed, and a pipe is not waited for."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     if path.is_symlink():
-        raise _in_the_way(path)
+        raise in_the_way(path)
     descriptor = os.open(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise _in_the_way(path)
+        raise in_the_way(path)
     with os.fdopen(descriptor, "rb") as file:
         yield file
 
@@ -153,11 +184,7 @@ def _is_there(target: Path, sha256: str) -> bool:
     if found is None:
         return False
     if found.artifact.sha256 != sha256:
-        raise WorldError(
-            f"{target.name} is there with {found.artifact.sha256}, not {sha256}",
-            code="WOULD_OVERWRITE",
-            remedy="Find out where the other file comes from; nothing is ever overwritten.",
-        )
+        raise would_overwrite(target.name, found.artifact.sha256, sha256)
     if found.mode != f"{FILE_MODE:04o}":
         target.chmod(FILE_MODE)
     return True
@@ -166,9 +193,9 @@ def _is_there(target: Path, sha256: str) -> bool:
 def _check_digest(path: Path, sha256: str) -> None:
     found = _stored(path)
     if found is None:
-        raise _absent(path.name, "staging")
+        raise absent(path.name, "staging")
     if found.artifact.sha256 != sha256:
-        raise _changed(path, found.artifact.sha256, sha256)
+        raise changed(path, found.artifact.sha256, sha256)
     path.chmod(FILE_MODE)
 
 
@@ -182,7 +209,7 @@ def _copy(source: Path, target: Path, sha256: str) -> None:
     try:
         found = _copy_bytes(source, part)
         if found != sha256:
-            raise _changed(source, found, sha256)
+            raise changed(source, found, sha256)
         _name(part, target, sha256)
     finally:
         part.unlink(missing_ok=True)
@@ -200,7 +227,7 @@ def _copy_bytes(source: Path, part: Path) -> str:
             os.fchmod(new.fileno(), FILE_MODE)
             os.fsync(new.fileno())
     except FileNotFoundError as error:
-        raise _absent(source.name, "the collected files") from error
+        raise absent(source.name, "the collected files") from error
     return digest.hexdigest()
 
 
@@ -214,7 +241,17 @@ def _name(path: Path, target: Path, sha256: str) -> None:
     sync_folder(target.parent)
 
 
-def _changed(path: Path, found: str, wanted: str) -> WorldError:
+def would_overwrite(name: str, found: str, wanted: str) -> WorldError:
+    """Return the refusal to put a file where another one is."""
+    return WorldError(
+        f"{name} is there with {found}, not {wanted}",
+        code="WOULD_OVERWRITE",
+        remedy="Find out where the other file comes from; nothing is ever overwritten.",
+    )
+
+
+def changed(path: PurePath, found: str, wanted: str) -> WorldError:
+    """Return the refusal of a file with other bytes than the release has agreed on."""
     return WorldError(
         f"{path.name} has the digest {found}, not {wanted}",
         code="DIGEST_CHANGED",
@@ -222,7 +259,8 @@ def _changed(path: Path, found: str, wanted: str) -> WorldError:
     )
 
 
-def _absent(name: str, place: str) -> WorldError:
+def absent(name: str, place: str) -> WorldError:
+    """Return the refusal to go on without a file."""
     return WorldError(
         f"{name} is not in {place}",
         code="NOT_THERE",
@@ -230,7 +268,8 @@ def _absent(name: str, place: str) -> WorldError:
     )
 
 
-def _in_the_way(path: Path) -> WorldError:
+def in_the_way(path: PurePath) -> WorldError:
+    """Return the refusal of what is neither a file nor a folder."""
     return WorldError(
         f"{path.name} on the server is a link or something else than a file or folder",
         code="NOT_A_FILE",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ class GitPlace:
     and go, and superseded clones stay. `remotes` are the addresses (absolute paths, https, ssh)
     of `upstream` and `fork`, `identity` makes commits and tags, `signing` signs tags and verifies
     them: its keyring is the policy's. `protocols` are what git may speak to remotes: ``file``,
-    ``https``, ``ssh``.
+    ``https``, ``ssh``; `environment` is what it needs for that (`relkit.adapters.openssh.Pinned`).
     """
 
     clone: Path
@@ -36,6 +36,7 @@ class GitPlace:
     signing: SigningKey
     tools: Tools
     protocols: tuple[str, ...] = ("file",)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _ = self._remotes  # bad addresses are refused before anything is begun
@@ -43,7 +44,7 @@ class GitPlace:
     @cached_property
     def _remotes(self) -> Remotes:
         urls = {str(name): url for name, url in self.remotes.items()}
-        return Remotes(self.clone.parent, urls, self.protocols)
+        return Remotes(self.clone.parent, urls, self.protocols, self.environment)
 
     # --- remotes ------------------------------------------------------------------------------
 
@@ -93,7 +94,9 @@ class GitPlace:
             git_clone.check_existing(self._writable_clone(), branch=branch, commit=commit)
             return
         self.clone.parent.mkdir(parents=True, exist_ok=True)
-        outside = GitCommand(self.clone.parent, protocols=self.protocols)
+        outside = GitCommand(
+            self.clone.parent, protocols=self.protocols, environment=self.environment
+        )
         url = self.remotes["upstream"]
         git_clone.make(outside, self.clone, url=url, branch=branch, commit=commit)
 
@@ -131,7 +134,7 @@ class GitPlace:
             self.clone,
             self.clone / ".git",
             self.protocols,
-            environment={"GNUPGHOME": str(self.signing.home)},
+            environment={**self.environment, "GNUPGHOME": str(self.signing.home)},
         )
         git_clone.guard_settings(git, self._remotes.urls)
         return git

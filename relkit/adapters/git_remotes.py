@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from relkit.adapters.git_clone import contains
 from relkit.adapters.git_command import Answer, GitCommand
 from relkit.adapters.git_names import check_id, check_ref, check_url
+from relkit.adapters.openssh import key_refusal
 from relkit.errors import CheckError, UsageError, WorldError
 from relkit.values import ObjectId, RefUpdate
 
@@ -23,12 +24,13 @@ class Remotes:
     """The remotes by name, with the only addresses that are allowed for them.
 
     `folder` is a folder that is no repository; the remotes are read from there, so that no
-    repository's settings take part.
+    repository's settings take part. `environment` is what git needs for `protocols`.
     """
 
     folder: Path
     urls: Mapping[str, str]
     protocols: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for url in self.urls.values():
@@ -38,10 +40,10 @@ class Remotes:
         """Return what full refs name on a remote. Raises `WorldError` (``REMOTE_UNREACHABLE``)."""
         checked = [check_ref(ref) for ref in refs]
         self.folder.mkdir(parents=True, exist_ok=True)
-        outside = GitCommand(self.folder, protocols=self.protocols)
+        outside = GitCommand(self.folder, protocols=self.protocols, environment=self.environment)
         answer = outside.ask("ls-remote", "--end-of-options", self.urls[remote], *checked)
         if answer.status != 0:
-            raise _unreachable(remote, answer)
+            raise self._unreachable(remote, answer)
         pairs = [line.split("\t", 1) for line in answer.text.splitlines()]
         # A name also matches longer refs that end in it: compare it whole.
         found = {ref: object_id for object_id, ref in pairs}
@@ -91,7 +93,7 @@ class Remotes:
             *("--end-of-options", self._effective(git, remote), f"+{ref}:{own}"),
         )
         if answer.status != 0:
-            raise _unreachable(remote, answer)
+            raise self._unreachable(remote, answer)
         if (now := git.line("rev-parse", "--verify", own)) != found:
             raise WorldError(
                 f"{ref} on {remote} was {found} and is now {now}",
@@ -109,7 +111,7 @@ class Remotes:
         kept = {git.line("rev-parse", "--verify", f"{tag}^{{commit}}") for tag in pushed}
         listed = git.ask("ls-remote", "--tags", "--end-of-options", self.urls["upstream"])
         if listed.status != 0:
-            raise _unreachable("upstream", listed)
+            raise self._unreachable("upstream", listed)
         kept |= {line.partition("\t")[0] for line in listed.text.splitlines()}
         for one in gone:
             if one.old is not None and one.old not in kept:
@@ -153,6 +155,14 @@ class Remotes:
             remedy="Nothing was pushed. Have the cause removed (protection, rights), then go on.",
         )
 
+    def _unreachable(self, remote: str, answer: Answer) -> WorldError:
+        refused = key_refusal(self.urls[remote], answer.words, self.environment)
+        return refused or WorldError(
+            f"{remote} cannot be read: {answer.words}",
+            code="REMOTE_UNREACHABLE",
+            remedy="See whether it is there and you may read it, then run this again.",
+        )
+
 
 def _check_forward(git: GitCommand, updates: tuple[RefUpdate, ...]) -> None:
     for one in updates:
@@ -167,11 +177,3 @@ def _check_forward(git: GitCommand, updates: tuple[RefUpdate, ...]) -> None:
                 code="NOT_FAST_FORWARD",
                 remedy="Look at both histories; a branch of upstream is never rewritten.",
             )
-
-
-def _unreachable(remote: str, answer: Answer) -> WorldError:
-    return WorldError(
-        f"{remote} cannot be read: {answer.words}",
-        code="REMOTE_UNREACHABLE",
-        remedy="See whether it is there and you may read it, then run this again.",
-    )

@@ -15,6 +15,7 @@ from relkit.errors import VerificationError, WorldError
 from relkit.values import Artifact, Companion, Fetched
 
 PATH = re.compile(r"/(?:[A-Za-z0-9._+~-]+/)*(?:[A-Za-z0-9._+~-]+)?", flags=re.ASCII)
+LONGEST = 1000
 OK, NOT_FOUND, GONE = 200, 404, 410
 
 Verify = Callable[[Path, Path, Companion], None]
@@ -46,7 +47,7 @@ class PublicSite:
 
     def read(self, *, path: str) -> str:
         """Get a path and return its text (UTF-8), at most 4 MB."""
-        with self._web.request("GET", _checked(path)) as response:
+        with self._web.request("GET", checked(path)) as response:
             if response.status_code != OK:
                 raise _unexpected(response)
             return text(response)
@@ -54,8 +55,9 @@ class PublicSite:
     def purge(self, *, paths: tuple[str, ...]) -> None:
         """Ask the cache to forget these paths; all are asked before a refusal is raised."""
         refused = []
-        for path in paths:
-            with self._web.request("PURGE", _checked(path)) as response:
+        asked = [(path, checked(path)) for path in paths]  # nothing is asked if one is no path
+        for path, address in asked:
+            with self._web.request("PURGE", address) as response:
                 if response.status_code != OK:
                     refused.append(f"{path}: {response.status_code} {quoted(text(response))}")
         if refused:
@@ -97,7 +99,7 @@ class PublicSite:
 
     def _fetch(self, path: str, headers: Mapping[str, str]) -> Fetched:
         digest, size = hashlib.sha256(), 0
-        with self._web.request("GET", _checked(path), headers=headers) as response:
+        with self._web.request("GET", checked(path), headers=headers) as response:
             for chunk in chunks(response):
                 digest.update(chunk)
                 size += len(chunk)
@@ -112,7 +114,7 @@ class PublicSite:
         """Write a public file into a folder; False if it is missing or has other bytes."""
         digest, size = hashlib.sha256(), 0
         with (
-            self._web.request("GET", _checked(path)) as response,
+            self._web.request("GET", checked(path)) as response,
             (folder / wanted.name).open("xb") as file,
         ):
             if response.status_code in {NOT_FOUND, GONE}:
@@ -128,9 +130,9 @@ class PublicSite:
         return (size, digest.hexdigest()) == (wanted.size, wanted.sha256)
 
 
-def _checked(path: str) -> str:
+def checked(path: str) -> str:
     """Return a path below the site's address, without the slash at its start."""
-    if PATH.fullmatch(path) is None or ".." in path.split("/"):
+    if len(path) > LONGEST or PATH.fullmatch(path) is None or ".." in path.split("/"):
         raise WorldError(
             f"{path[:80]!r} is not a path of the site",
             code="BAD_PATH",

@@ -30,3 +30,11 @@ def seconds_ahead(url: str) -> float | None:
     if theirs.tzinfo is None:  # "-0000": the zone is not known
         theirs = theirs.replace(tzinfo=UTC)
     return (before + (after - before) / 2 - theirs).total_seconds()
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def now(self) -> datetime:
+        """Return the present time, UTC, whole seconds."""
+        return datetime.now(UTC).replace(microsecond=0)

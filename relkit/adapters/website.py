@@ -2,36 +2,41 @@
 
 Releases are read and written through v2, which alone can edit. Files are created through v1: v2
 refuses a second file for a system of a release that already has a file with the download button.
-A release's files are listed through v1, since only its lists say how many rows there are.
+They are edited and deleted through v2. A release's files are listed through v1, since only its
+lists say how many rows there are.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from relkit.adapters.web import TIMEOUT_SECONDS, Web, content_type, text
-from relkit.adapters.website_api import Answer, Api, UnknownStateError, unknown_state, unreadable
+from relkit.adapters.website_api import (
+    Answer,
+    Api,
+    UnknownStateError,
+    Version,
+    unknown_state,
+    unreadable,
+)
+from relkit.adapters.website_files import FileRows
 from relkit.adapters.website_rows import (
-    LINK,
+    SERIES,
     check_change,
+    check_release,
     checked_slug,
-    conflict,
     number_in,
-    objects,
     only,
     refusal,
     row_value,
-    rows_of,
     same_slug,
     settled,
 )
 from relkit.values import Json, SiteFile, SiteRelease
 
-SERIES = re.compile(r"python3(\.[0-9]{1,2})?|prerelease", flags=re.ASCII)
-UNUSED = ("md5_sum", "sigstore_signature_file", "sigstore_cert_file")
-"""Fields of a file row that relkit leaves empty; a row in which one is not is not relkit's."""
 OK, CREATED, NO_CONTENT, FOUND, MISSING = 200, 201, 204, 302, 404
 
 
@@ -40,10 +45,11 @@ class PythonOrg:
 
     `v2_token` and `v1_key` (``user:key``) are called whenever a key is needed. `origin_headers`
     make the site's cache ask its origin: a draft's page is read behind the cache, so that reading
-    it early does not keep an old page there.
+    it early does not keep an old page there. `denied` is told which API (``v1``, ``v2``) refused
+    its key; `tell` what is waited for.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a site is reached by, all by keyword)
         self,
         base_url: str,
         *,
@@ -51,11 +57,14 @@ class PythonOrg:
         v1_key: Callable[[], str],
         origin_headers: Mapping[str, str] | None = None,
         timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS,
+        denied: Callable[[Version], None] = lambda _: None,
+        tell: Callable[[str], None] = lambda _: None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._web = Web(base_url, timeout_seconds)
-        self._api = Api(self._web, v2_token, v1_key)
+        self._api = Api(self._web, v2_token, v1_key, denied=denied, tell=tell, sleep=sleep)
         self._origin_headers = dict(origin_headers or {})
-        self._systems: dict[int, str] = {}
+        self._files = FileRows(self._api, self._release)
 
     def release(self, *, slug: str) -> SiteRelease | None:
         """Return a release row, drafts included."""
@@ -64,22 +73,13 @@ class PythonOrg:
 
     def files(self, *, slug: str) -> tuple[SiteFile, ...]:
         """Return all file rows of a release, in order of slug."""
-        found = self._release(slug)
-        if found is None:
-            return ()
-        number, _ = found
-        answer = self._api.get("v1", "release_file/", release__slug=slug, limit="0")
-        rows = objects(answer)
-        for row in rows:
-            if number_in(row, "release") != number:
-                raise unreadable(f"the list of the files of {slug} has a row of another release")
-        files = [self._file(row, slug) for row in rows]
-        return tuple(sorted(files, key=lambda file: file.slug))
+        return self._files.read(slug)
 
     def add_release(self, *, release: SiteRelease) -> None:
         """Create a release row; it must be a draft."""
         if release.is_published:
             raise refusal(f"{release.slug} is not a draft", "SITE_NOT_DRAFT")
+        check_release(release)
         there = self.release(slug=release.slug)
         if settled(release, there):
             return
@@ -107,35 +107,24 @@ class PythonOrg:
             if self._release(slug) is not None:
                 raise
 
-    def file(self, *, slug: str) -> SiteFile | None:
-        """Return one file row, whatever release it belongs to."""
-        row = only(self._api.get("v2", "release_file/", slug=checked_slug(slug)), slug)
-        if row is None:
-            return None
-        number = number_in(row, "release")
-        release = self._api.get("v2", f"release/{number}/")
-        if not isinstance(release, dict) or not isinstance(release.get("slug"), str):
-            raise unreadable(f"release {number} of the file {slug} has no slug")
-        return self._file(row, release["slug"])
+    def add_files(self, *, slug: str, files: tuple[SiteFile, ...]) -> None:
+        """Create the file rows of a draft that are not there yet.
 
-    def add_file(self, *, file: SiteFile) -> None:
-        """Create a file row."""
-        if settled(file, self.file(slug=file.slug)):
-            return
-        found = self._release(file.release)
-        if found is None:
-            raise refusal(f"{file.slug}: the site has no release {file.release}", "SITE_MISSING")
-        fields = file.model_dump(mode="json") | dict.fromkeys(UNUSED, "")
-        fields["os"] = f"/api/v1/downloads/os/{self._system_number(file.os)}/"
-        fields["release"] = f"/api/v1/downloads/release/{found[0]}/"
-        try:
-            answer = self._api.write("v1", "POST", "release_file/", fields)
-            if answer.status != CREATED or not LINK.fullmatch(urlsplit(answer.location).path):
-                raise unknown_state(f"{answer.said}, at {answer.location[:99]!r}")
-        except UnknownStateError as error:
-            if not settled(file, self.file(slug=file.slug)):
-                self._explain(file, error)
-                raise
+        Raises `WorldError`, before anything is written: ``SITE_MISSING``, ``SITE_PUBLISHED``,
+        ``BAD_ROW``, ``SITE_THROTTLED``, and ``API_DIVERGED`` where a row is another one.
+        """
+        self._files.change(slug, (), files, draft=True)
+
+    def change_files(
+        self, *, slug: str, before: tuple[SiteFile, ...], files: tuple[SiteFile, ...]
+    ) -> None:
+        """Make the rows of a release `files`; written is only what differs.
+
+        A row keeps its address (`url`) and its system. Raises as `add_files`, but for
+        ``SITE_PUBLISHED``; ``SITE_FIXED``, and ``SITE_CONFLICT`` where a slug, an address or a
+        button is another row's. Stopped anywhere, the same call goes on.
+        """
+        self._files.change(slug, before, files, draft=False)
 
     def publish(self, *, slug: str) -> None:
         """Publish a draft."""
@@ -169,6 +158,7 @@ class PythonOrg:
             raise refusal(f"the site has no release {slug}", "SITE_MISSING")
         number, row = found
         check_change(row, release)
+        check_release(release)
         asked, there = (one.model_dump(mode="json") for one in (release, row))
         fields = {name: value for name, value in asked.items() if value != there[name]}
         if not fields:
@@ -182,8 +172,12 @@ class PythonOrg:
                 raise
 
     def page(self, *, slug: str) -> str | None:
-        """Return the text of the release's page, from behind the cache (HTML); None: no page."""
-        path = f"downloads/release/{checked_slug(slug)}/"
+        """Return the text of the release's page, from behind the cache (HTML); None: no page.
+
+        The query is new each time, and part of what a cache knows pages by (it is not below
+        ``/ftp/``): a page that is awaited is not the one that was seen before.
+        """
+        path = f"downloads/release/{checked_slug(slug)}/?seen={time.time_ns()}"
         with self._web.request("GET", path, headers=self._origin_headers) as response:
             if response.status_code == MISSING:
                 return None
@@ -209,36 +203,6 @@ class PythonOrg:
         if row is None:
             return None
         return number_in(row, "resource_uri"), row_value(SiteRelease, row)
-
-    def _file(self, row: Json, release: str) -> SiteFile:
-        number = number_in(row, "os")
-        if number not in self._system_slugs():
-            raise unreadable(f"a file row names the system {number}, which the site does not list")
-        for name in UNUSED:
-            if row.get(name) != "":
-                raise unreadable(f"the file row {row.get('slug')} has {name} {row.get(name)!r}")
-        return row_value(SiteFile, {**row, "os": self._system_slugs()[number], "release": release})
-
-    def _system_number(self, slug: str) -> int:
-        for number, known in self._system_slugs().items():
-            if known == slug:
-                return number
-        known_slugs = ", ".join(self._system_slugs().values())
-        raise refusal(f"the site has no system {slug!r}, only {known_slugs}", "SITE_MISSING")
-
-    def _system_slugs(self) -> dict[int, str]:
-        if not self._systems:
-            rows = rows_of(self._api.get("v2", "os/"))
-            self._systems = {number_in(row, "resource_uri"): str(row.get("slug")) for row in rows}
-        return self._systems
-
-    def _explain(self, file: SiteFile, error: UnknownStateError) -> None:
-        """Say what stands in the way: v1 answers 500 to conflicts, in words for an overload."""
-        for other in self.files(slug=file.release):
-            button = file.download_button and other.download_button and other.os == file.os
-            if other.url == file.url or button:
-                what = "the button" if button else file.url
-                raise conflict(f"{file.slug}: {other.slug} already has {what}") from error
 
 
 def _changed(answer: Answer, status: int) -> Json:

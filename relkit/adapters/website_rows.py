@@ -14,6 +14,21 @@ from relkit.errors import WorldError
 from relkit.values import Json, SiteFile, SiteRelease
 
 SLUG = re.compile(r"[A-Za-z0-9_-]{1,200}", flags=re.ASCII)
+SERIES = re.compile(r"python3(\.[0-9]{1,2})?|prerelease", flags=re.ASCII)
+WORDS = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,'()/+_-]{0,199}", flags=re.ASCII)
+"""What a person reads on the page: names and descriptions."""
+FILE_URL = re.compile(
+    r"https://www\.python\.org/ftp/python(/[A-Za-z0-9_][A-Za-z0-9_.+-]*){2,4}", flags=re.ASCII
+)
+SHA256 = re.compile(r"[0-9a-f]{64}", flags=re.ASCII)
+MAX_BYTES, MAX_URL = 2**31 - 1, 200
+SIDECARS = {
+    "gpg_signature_file": ".asc",
+    "sigstore_bundle_file": ".sigstore",
+    "sbom_spdx2_file": ".spdx.json",
+}
+UNUSED = ("md5_sum", "sigstore_signature_file", "sigstore_cert_file")
+"""Fields of a file row that relkit leaves empty; a row in which one is not is not relkit's."""
 LINK = re.compile(r"/api/v[12]/downloads/(?:os|release|release_file)/([0-9]{1,18})/")
 Row = TypeVar("Row", SiteFile, SiteRelease)
 
@@ -32,11 +47,56 @@ def conflict(message: str) -> WorldError:
     )
 
 
+def diverged(message: str) -> WorldError:
+    """Make the error for rows that are not what they were left as."""
+    return WorldError(
+        message,
+        code="API_DIVERGED",
+        remedy="Compare the rows with the manifest; somebody else may be editing them.",
+    )
+
+
+def differences(wanted: Row, there: Row) -> str:
+    """Say in which fields the site's row is another one, with both values."""
+    asked = wanted.model_dump()
+    differ = [
+        f"{name} is {found!r}, not {asked[name]!r}"
+        for name, found in there.model_dump().items()
+        if found != asked[name]
+    ]
+    return f"the site has {there.slug}, but {'; '.join(differ)}"
+
+
 def checked_slug(slug: str) -> str:
     """Return a slug that can be part of an address, or raise ``BAD_SLUG``."""
     if SLUG.fullmatch(slug) is None:
         raise refusal(f"{slug[:40]!r} cannot be part of an address", "BAD_SLUG")
     return slug
+
+
+def check_release(row: SiteRelease) -> None:
+    """Refuse a release row that is not what relkit writes (``BAD_SLUG``, ``BAD_ROW``)."""
+    checked_slug(row.slug)
+    if not row.name.startswith("Python ") or WORDS.fullmatch(row.name) is None:
+        raise refusal(f"{row.name[:40]!r} is no name of a release, like Python 3.14.0", "BAD_ROW")
+
+
+def check_file(row: SiteFile, release: str) -> None:
+    """Refuse a file row that is not what relkit writes; the site itself checks much less."""
+    checked_slug(row.slug)
+    links = {name: getattr(row, name) for name in SIDECARS}
+    good = {
+        "release": row.release == release,
+        "name": WORDS.fullmatch(row.name),
+        "description": not row.description or WORDS.fullmatch(row.description),
+        "url": FILE_URL.fullmatch(row.url) and len(row.url) <= MAX_URL,
+        "sha256_sum": SHA256.fullmatch(row.sha256_sum),
+        "filesize": 0 <= row.filesize <= MAX_BYTES,
+        **{name: links[name] in {"", row.url + end} for name, end in SIDECARS.items()},
+    }
+    if bad := [name for name, fits in good.items() if not fits]:
+        value = str(getattr(row, bad[0]))[:60]
+        raise refusal(f"{row.slug}: {value!r} is no {bad[0]} for a row of the site", "BAD_ROW")
 
 
 def settled(wanted: Row, there: Row | None) -> bool:
@@ -45,13 +105,7 @@ def settled(wanted: Row, there: Row | None) -> bool:
         return False
     if there == wanted:
         return True
-    asked = wanted.model_dump()
-    differ = [
-        f"{name} is {found!r}, not {asked[name]!r}"
-        for name, found in there.model_dump().items()
-        if found != asked[name]
-    ]
-    raise conflict(f"the site has {wanted.slug}, but {'; '.join(differ)}")
+    raise conflict(differences(wanted, there))
 
 
 def check_change(there: SiteRelease, wanted: SiteRelease) -> None:
@@ -91,14 +145,18 @@ def number_in(row: Json, field: str) -> int:
 
 def objects(answer: Any) -> list[Json]:  # noqa: ANN401 (whatever JSON held)
     """Return the rows of a list of v1, if these are all."""
-    try:
-        meta, rows = answer["meta"], rows_of(answer["objects"])
-        total, offset = meta["total_count"], meta["offset"]
-    except (KeyError, TypeError) as error:
-        raise unreadable("a list of v1 has no meta with counts and no objects") from error
+    rows, total, offset = page_of(answer)
     if total != len(rows) or offset != 0:
         raise unreadable(f"a list of v1 has {len(rows)} rows, and says there are {total}")
     return rows
+
+
+def page_of(answer: Any) -> tuple[list[Json], object, object]:  # noqa: ANN401 (whatever JSON held)
+    """Return a part of a list of v1: its rows, how many there are in all, and before it."""
+    try:
+        return rows_of(answer["objects"]), answer["meta"]["total_count"], answer["meta"]["offset"]
+    except (KeyError, TypeError) as error:
+        raise unreadable("a list of v1 has no meta with counts and no objects") from error
 
 
 def rows_of(answer: Any) -> list[Json]:  # noqa: ANN401 (whatever JSON held)

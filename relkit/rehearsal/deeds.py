@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from relkit.adapters.evidence import add_testimony, asked_for, require_words
 from relkit.adapters.value_files import read_value
 from relkit.errors import WorldError
-from relkit.rehearsal.evidence import add_testimony, asked_for, require_words
 from relkit.rehearsal.making import WHOLE, Made
 from relkit.rehearsal.ports import LocalAnnouncements
 from relkit.rehearsal.seeds import seed_builders
@@ -25,21 +25,21 @@ SUPERSEDED = "superseded: "
 
 
 def edit_pages(
-    site: Site, drafts: LocalAnnouncements, release: Release, subject: str, text: str
+    site: Site, url: str, drafts: LocalAnnouncements, release: Release, subject: str, text: str
 ) -> None:
     """Do what the web editor is asked for: fill in a page, put a note at the top of another.
 
-    The page gets the draft text through the site's form.
+    The page gets the draft text through the site's form, at the address `url`.
     """
     if subject == PAGE_TEXT:
         page = drafts.drafted(channel="page") or ""
-        enter_page_text(url=site.url, token=site.v2_token, slug=release.slug, text=page)
+        enter_page_text(url=url, token=site.v2_token, slug=release.slug, text=page)
     elif subject.startswith(SUPERSEDED):
         slug = subject.removeprefix(SUPERSEDED)
         page = site.content(slug) or ""
         if text not in page:
             page = f"{text}\n\n{page}"
-            enter_page_text(url=site.url, token=site.v2_token, slug=slug, text=page)
+            enter_page_text(url=url, token=site.v2_token, slug=slug, text=page)
 
 
 def do_elsewhere(

@@ -1,7 +1,7 @@
 """The people of a rehearsal: an outbox, requests, and answers, each a file of its own.
 
 Requests and answers lie in ``requests`` (`relkit.adapters.meeting`). Evidence for manual steps is
-``evidence/NAME.NUMBER.json``; who gives it anew adds another one.
+in ``evidence`` (`relkit.adapters.evidence`); who gives it anew adds another one.
 """
 
 from __future__ import annotations
@@ -11,21 +11,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from relkit.adapters.meeting import Meeting, add_answer
-from relkit.adapters.value_files import read_value, safe_name, write_value
-from relkit.decision import Decision, Verdict, decision_text, read_decision
-from relkit.errors import GateError, WorldError
-from relkit.policy import MANAGER
-from relkit.rehearsal.evidence import (
+from relkit.adapters.announcements import require_text
+from relkit.adapters.evidence import (
     ASKED,
     FORM,
     Message,
     add_testimony,
-    no_evidence,
-    require_words,
+    require_about,
+    require_known,
+    require_same,
     testimonies,
 )
-from relkit.values import Person, Request, Signed, Testimony, Value, digest_of
+from relkit.adapters.meeting import Meeting, add_answer
+from relkit.adapters.value_files import read_value, safe_name, write_value
+from relkit.decision import Decision, Verdict, decision_text, read_decision
+from relkit.errors import GateError
+from relkit.policy import MANAGER
+from relkit.values import Person, Request, Signed, Testimony, digest_of
 
 Hook = Callable[[str, str], None]
 
@@ -75,9 +77,11 @@ class RehearsalPeople:
 
     def tell(self, *, nonce: str, subject: str, text: str, roles: tuple[str, ...]) -> None:
         """Send a message; `nonce` makes it findable."""
+        for one in (subject, text, *roles):
+            require_text(one)
         message = Message(nonce=nonce, subject=subject, text=text, roles=roles)
         if self.told(nonce=nonce):
-            _require_same(read_value(self._message(nonce), Message), message, nonce)
+            require_same(read_value(self._message(nonce), Message), message, nonce)
             return
         for role in roles:
             if role in self._hooks:
@@ -134,9 +138,8 @@ class RehearsalPeople:
         if not files:
             return None
         given = read_value(files[-1], Testimony)
-        self._require_known(given)
-        if given.name != name:
-            raise no_evidence(f"{files[-1].name} is about {given.name}")
+        require_known(given, self._roster)
+        require_about(given, name, files[-1].name)
         return given
 
     def testify(self, *, testimony: Testimony) -> None:
@@ -145,7 +148,8 @@ class RehearsalPeople:
         Raises `WorldError`: ``EVIDENCE_FOREIGN`` for somebody who is not in the role,
         ``EVIDENCE_INVALID`` for no words.
         """
-        self._require_known(testimony)
+        require_known(testimony, self._roster)
+        require_text(testimony.text)
         if testimony.role not in self._automatic:
             self._done(testimony.name, testimony.text)
         add_testimony(self._evidence, testimony)
@@ -169,15 +173,6 @@ class RehearsalPeople:
         able += [one for one in able if (one.name, one.role) == (manager, MANAGER)]
         return tuple({one.role: one for one in able}.values())
 
-    def _require_known(self, given: Testimony) -> None:
-        if (given.who, given.role) not in {(one.name, one.role) for one in self._roster}:
-            raise WorldError(
-                f"{given.name} is said by {given.who}, who is not {given.role} in this world",
-                code="EVIDENCE_FOREIGN",
-                remedy="Let somebody in the role that is asked give it: what comes last counts.",
-            )
-        require_words(given)
-
     def answers(self, *, key: str) -> tuple[Signed, ...]:
         """Return the answers to a request, by its key, in the order they came."""
         return self._meeting.answers(key)
@@ -192,12 +187,3 @@ def _said(signed: Signed) -> Decision | None:
         return read_decision(signed.text)
     except GateError:
         return None
-
-
-def _require_same(there: Value, given: Value, name: str) -> None:
-    if there != given:
-        raise WorldError(
-            f"{name} was sent before with other contents",
-            code="SENT_DIFFERENTLY",
-            remedy="Nothing is sent twice under one name; begin a new run in a new world.",
-        )

@@ -5,11 +5,10 @@ Whatever is said twice is done once, and any process that opens the same folder 
 
 from __future__ import annotations
 
-import hashlib
-from datetime import date
 from functools import partial
 from pathlib import Path
 
+from relkit.adapters.announcements import Drafts, iso_day
 from relkit.adapters.disk import sync_folder
 from relkit.adapters.value_files import (
     StateFile,
@@ -23,7 +22,7 @@ from relkit.errors import WorldError
 from relkit.rehearsal.people import RehearsalPeople
 from relkit.rehearsal.release_data import ReleaseData
 from relkit.rehearsal.state import BuildbotState, PostsState, TrackerState
-from relkit.values import Buildbot, CommitCheck, Issue, Issues, Protection
+from relkit.values import AS_THEY_ARE, Buildbot, CommitCheck, Issue, Issues, Protection
 
 __all__ = ["LocalAnnouncements", "LocalBuildbots", "LocalTracker", "RehearsalPeople"]
 
@@ -55,7 +54,8 @@ class LocalTracker:
         marker = self._marker(branch)
         if protection.locked:
             write_whole(marker, b"")
-        self._state.change(partial(_with_rules, branch=branch, rules=protection.rules))
+        if protection.rules != AS_THEY_ARE:
+            self._state.change(partial(_with_rules, branch=branch, rules=protection.rules))
         if not protection.locked and marker.exists():
             marker.unlink()
             sync_folder(marker.parent)
@@ -125,34 +125,21 @@ class LocalAnnouncements:
     """
 
     def __init__(self, *, folder: Path, peps: Path, posts: Path | None = None) -> None:
-        self._folder = folder
+        self._drafts = Drafts(folder)
         self._data = ReleaseData(peps)
         self._posts = posts or folder.parent / "posts.json"
 
     def draft(self, *, channel: str, text: str) -> None:
         """Write a draft; one that was there with other words is kept under another name."""
-        path = self._path(channel)
-        before = self.drafted(channel=channel)
-        if before is not None and before != text:
-            digest = hashlib.sha256(before.encode()).hexdigest()
-            write_whole(path.with_name(f"{channel}-{digest[:8]}.old.md"), before.encode())
-        write_whole(path, text.encode())
+        self._drafts.put(channel, text)
 
     def drafted(self, *, channel: str) -> str | None:
         """Return the draft for a channel."""
-        path = self._path(channel)
-        try:
-            return path.read_bytes().decode() if path.exists() else None
-        except UnicodeDecodeError as error:
-            raise WorldError(
-                f"the draft {path.name} is not UTF-8: {error.reason}",
-                code="DRAFT_UNREADABLE",
-                remedy="Save it as UTF-8.",
-            ) from error
+        return self._drafts.get(channel)
 
     def record_release(self, *, series: str, version: str, day: str) -> None:
         """Commit a release date to the release data."""
-        self._data.record(series, version, date.fromisoformat(day))
+        self._data.record(series, version, iso_day(day))
 
     def recorded_release(self, *, series: str, version: str) -> str | None:
         """Return the date (ISO) recorded for a version, once it counts as released."""
@@ -181,9 +168,6 @@ class LocalAnnouncements:
 
     def _public(self) -> PostsState:
         return read_value(self._posts, PostsState) if self._posts.exists() else PostsState()
-
-    def _path(self, channel: str) -> Path:
-        return self._folder / f"{safe_name(channel)}.md"
 
 
 def _with_rules(state: TrackerState, branch: str, rules: tuple[str, ...]) -> TrackerState:

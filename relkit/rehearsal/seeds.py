@@ -16,10 +16,10 @@ from relkit.rehearsal.calendar import Phase, phases, published_before, series_nu
 from relkit.rehearsal.site import Site
 from relkit.rehearsal.state import BuildbotState, TrackerState
 from relkit.release import Release, Version
-from relkit.values import Buildbot, CommitCheck, Issue
+from relkit.values import ADMINISTRATORS, Buildbot, CommitCheck, Issue
 
 GENERATED_FILES_CHECK = "Check if generated files are up to date"
-RULES = ("require a pull request", "require green checks")
+RULES = ("require a pull request", "require green checks", ADMINISTRATORS)
 BUILDERS = ("AMD64 Debian", "AMD64 Windows 11", "ARM64 macOS", "AMD64 FreeBSD", "s390x RHEL")
 OFFLINE = BUILDERS[-1]
 NUMBERS_OF = 15

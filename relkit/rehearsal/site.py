@@ -33,7 +33,7 @@ from relkit.rehearsal.site_v1 import V1
 from relkit.rehearsal.site_v2 import V2
 
 API = re.compile(r"/api/(v1|v2)/downloads/(os|release|release_file)/(?:([^/]+)/)?")
-PAGE = re.compile(r"/downloads/(?:(release|latest)/([^/]+)/)?")
+PAGE = re.compile(r"/downloads/(?:(release|latest)/([^/]+)/|(?!release/|latest/)([^/]+)/)?")
 ORIGIN_HEADER = "X-Rehearsal-Origin"
 """Sent with ``1``, the answer comes from behind the cache."""
 
@@ -214,13 +214,13 @@ class Site:
         found = PAGE.fullmatch(path)
         if found is None:
             return self._missing()
-        return self._downloads(found[1] or "", found[2] or "") or self._missing()
+        return self._downloads(found[1] or "", found[2] or found[3] or "") or self._missing()
 
     def _downloads(self, kind: str, name: str) -> Reply | None:
         if kind == "release":
             return self._pages.release(name)
         if not kind:
-            return self._pages.downloads()
+            return self._pages.system(name) if name else self._pages.downloads()
         if name == "pymanager":  # the real one stumbles where there is no such release
             return self._pages.message(500, "Server error", "There is no such release.")
         slug = latest_target(self._store, name)

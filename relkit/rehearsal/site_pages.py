@@ -81,6 +81,24 @@ class Pages:
         )
         return Reply.text(200, html)
 
+    def system(self, slug: str) -> Reply | None:
+        """Show what is published for a system, the newest first; None: there is no such system."""
+        found = next((row for row in self._store.rows("os") if row["slug"] == slug), None)
+        if found is None:
+            return None
+        rows = [row for row in self._store.rows("release") if row["is_published"]]
+        rows.sort(key=lambda row: row["release_date"], reverse=True)
+        listed = [_dated(row) | {"files": self._files(row, served_path, slug)} for row in rows]
+        html = self._render(
+            "system",
+            system=found["name"],
+            lists={
+                "Stable releases": [row for row in listed if not row["pre_release"]],
+                "Pre-releases": [row for row in listed if row["pre_release"]],
+            },
+        )
+        return Reply.text(200, html)
+
     def release(self, slug: str) -> Reply | None:
         """Show a release, also a draft: the real site does so to those who guess its address."""
         row = self.row(slug)
@@ -108,10 +126,12 @@ class Pages:
             files=self._files(row, href),
         )
 
-    def _files(self, release: Row, href: Href) -> list[Row]:
-        systems = {row["id"]: row["name"] for row in self._store.rows("os")}
+    def _files(self, release: Row, href: Href, system: str = "") -> list[Row]:
+        """Return a release's files as they are shown, of one system or (empty) of all."""
+        systems = {row["id"]: row for row in self._store.rows("os")}
         rows = [r for r in self._store.rows("release_file") if r["release"] == release["id"]]
-        return [_shown(row, systems[row["os"]], href) for row in rows]
+        kept = [row for row in rows if system in {"", systems[row["os"]]["slug"]}]
+        return [_shown(row, systems[row["os"]]["name"], href) for row in kept]
 
     def listing(self, path: str, folder: Path) -> Reply:
         """Show a folder of the file server."""

@@ -8,10 +8,8 @@ world side by side; each finds its branch there, made when it is opened first
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -22,26 +20,32 @@ from relkit import values
 from relkit.adapters.advisories import LocalAdvisories
 from relkit.adapters.attest import Attestor, sigstore_verifier
 from relkit.adapters.docs import FolderDocs
-from relkit.adapters.editors import Tools, blurb_for
+from relkit.adapters.editors import blurb_for
 from relkit.adapters.folders import FolderServer
-from relkit.adapters.git import GitRepository, Identity, SigningKey, clear_locks
+from relkit.adapters.git import GitRepository, SigningKey, clear_locks
 from relkit.adapters.gpg import GpgSigner, make_throwaway_key
 from relkit.adapters.machine import LocalMachine, refuse_missing_tools
 from relkit.adapters.processes import Places, ProcessBuilders
 from relkit.adapters.public import PublicSite
+from relkit.adapters.remote_builders import RemoteBuilders
+from relkit.adapters.secrets import Secrets
 from relkit.adapters.shelf import Shelf
 from relkit.adapters.signers import LocalSigners
 from relkit.adapters.sigstore import SigstoreSigner, trusted_root, verify_bundle
 from relkit.adapters.ssh import public_key
+from relkit.adapters.timing import SystemClock
 from relkit.adapters.value_files import locked, write_whole
 from relkit.adapters.website import PythonOrg
 from relkit.building.builder import PROGRAMS
 from relkit.building.provenance import LOCAL_BUILDER
-from relkit.building.source import TOOLS, blurb_command
+from relkit.building.source import TOOLS
 from relkit.errors import UsageError
 from relkit.manifest import SITE
 from relkit.policy import Policy
 from relkit.ports import World
+from relkit.real.builds import build_services
+from relkit.real.pins import protocols
+from relkit.real.systems import Systems
 from relkit.rehearsal.deeds import do_elsewhere, edit_pages
 from relkit.rehearsal.making import (
     FORK,
@@ -137,19 +141,35 @@ def export_page(records: Path, slug: str, state: str = "world") -> Path:
 def _wired(
     stack: ExitStack, state: Path, file: WorldFile, digest: str, made: Made, release: Release
 ) -> World:
-    """Start the servers and put an adapter on each part of the state."""
+    """Start the servers and put an adapter on each part of the state, or on what the file names."""
     key = release.key
-    site = stack.enter_context(site_of(state))
+    artifacts, builds = state / "artifacts" / release.amended.key, state / "builds"
+    real = Systems(
+        file=file,
+        state=state,
+        artifacts=artifacts,
+        release=release,
+        secrets=Secrets(file.name, ask=_nobody),
+    )
+    site = site_of(state)
+    if file.services.website is None:
+        stack.enter_context(site)
+    else:
+        stack.callback(site.close)
+    pages = file.services.website.url if file.services.website else site.url
+    public = file.services.cdn.url if file.services.cdn else pages
     address = state / f"site-{key}.url"  # builds ask for it, from other processes
-    write_whole(address, site.url.encode())
+    write_whole(address, public.encode())
     sigstore = stack.enter_context(LoopbackSigstore(state / "sigstore"))
     fingerprint = make_throwaway_key(state / "gnupg", file.people[MANAGER].name, file.manager_email)
     gpg = stack.enter_context(GpgSigner(state / "gnupg", fingerprint))
     keys = {name: key_of(state, name) for name in names_of(file)}
-    policy = _policy(file, keys, fingerprint, sigstore.issuer)
+    services = build_services(real)
+    makers = dict.fromkeys({**PROGRAMS, **STANDINS}, LOCAL_BUILDER)
+    makers |= {name: one.builder() for name, one in services.items()}
+    policy = _policy(file, keys, fingerprint, sigstore.issuer, makers)
     attestations = Attestor(keys=keys, gpg=gpg, sigstore=sigstore_verifier(sigstore.trusted_root()))
     blurb = TOOLS / f"blurb-{blurb_for(str(release.version))}"
-    artifacts, builds = state / "artifacts" / release.amended.key, state / "builds"
     signer = SigstoreSigner(
         trust_config=lambda: ClientTrustConfig.from_json(sigstore.trust_config()),
         identity=policy.sigstore_identity,
@@ -169,16 +189,19 @@ def _wired(
         packages=state / "packages",
         index=file.package_index,
     )
+    local = ProcessBuilders(builds, places, {**PROGRAMS, **STANDINS})
+    verify = partial(_verify, sigstore.trusted_root(), gpg)
     return World(
         name=file.name,
         rehearsal=True,
         digest=digest,
         policy=policy,
         nonce=made.nonce(key),
-        repo=_repository(state, file, gpg, release, blurb),
-        tracker=LocalTracker(file=state / "tracker.json", upstream=state / "upstream.git"),
-        buildbots=LocalBuildbots(file=state / "buildbots.json"),
-        builders=ProcessBuilders(builds, places, {**PROGRAMS, **STANDINS}),
+        repo=_repository(real, gpg, blurb),
+        tracker=real.tracker
+        or LocalTracker(file=state / "tracker.json", upstream=state / "upstream.git"),
+        buildbots=real.buildbots or LocalBuildbots(file=state / "buildbots.json"),
+        builders=RemoteBuilders(builds, services, local) if services else local,
         artifacts=Shelf(artifacts, builds),
         signers=LocalSigners(
             folder=artifacts,
@@ -192,49 +215,68 @@ def _wired(
                 "gpg-keys.asc": gpg.export_public(),
             },
         ),
-        downloads=FolderServer(
+        downloads=real.downloads
+        or FolderServer(
             staging=state / "servers" / "staging",
             public=state / "servers" / "public",
             source=artifacts,
         ),
-        docs=FolderDocs(
+        docs=real.docs
+        or FolderDocs(
             releases=state / "servers" / "docs" / "release",
             links=state / "servers" / "public" / "ftp" / "python" / "doc",
             source=artifacts,
         ),
-        website=PythonOrg(
+        website=real.website
+        or PythonOrg(
             site.url,
             v2_token=lambda: site.v2_token,
             v1_key=lambda: site.v1_key,
             origin_headers={ORIGIN_HEADER: "1"},
         ),
-        public=PublicSite(
+        public=real.public(verify)
+        or PublicSite(
             site.url,
-            verify=partial(_verify, sigstore.trusted_root(), gpg),
+            verify=verify,
             origin_headers={ORIGIN_HEADER: "1"},
         ),
-        announcements=drafts,
-        people=RehearsalPeople(
+        announcements=real.announcements or drafts,
+        people=real.people(policy.people)
+        or RehearsalPeople(
             folder=state,
             roster=policy.people,
             automatic=tuple(role for role, one in file.people.items() if one.played),
-            hooks={"web-editor": partial(edit_pages, site, drafts, release)},
+            hooks={"web-editor": partial(edit_pages, site, pages, drafts, release)},
             done=partial(do_elsewhere, state, drafts, release),
             sign=attestations.sign,
             now=clock.now,
         ),
         attestations=attestations,
         advisories=LocalAdvisories(file=state / "advisories.json", clock=clock),
-        machine=LocalMachine(folder=state, blurb=blurb, site=site.url),
+        machine=LocalMachine(folder=state, blurb=blurb, site=pages),
         clock=clock,
         site_url=SITE,
         patience_seconds=file.patience_seconds,
         tests=file.tests,
-        secrets=lambda: (site.v2_token, site.v1_key, site.v1_key.partition(":")[2]),
+        secrets=lambda: (
+            *(site.v2_token, site.v1_key, site.v1_key.partition(":")[2]),
+            *real.secrets.all(),
+        ),
     )
 
 
-def _policy(file: WorldFile, keys: Mapping[str, Path], fingerprint: str, issuer: str) -> Policy:
+def _nobody(_: str) -> str:
+    """Ask nobody: a rehearsal's secrets are in the environment."""
+    return ""
+
+
+def _policy(
+    file: WorldFile,
+    keys: Mapping[str, Path],
+    fingerprint: str,
+    issuer: str,
+    builders: dict[str, str],
+) -> Policy:
     people = tuple(
         Person(
             name=name,
@@ -255,7 +297,7 @@ def _policy(file: WorldFile, keys: Mapping[str, Path], fingerprint: str, issuer:
         sigstore_identity=file.manager_email,
         sigstore_issuer=issuer,
         gpg_fingerprint=fingerprint,
-        builders=dict.fromkeys({**PROGRAMS, **STANDINS}, LOCAL_BUILDER),
+        builders=builders,
     )
 
 
@@ -263,29 +305,19 @@ def _public(key: Path) -> Path:
     return key.with_name(f"{key.name}.pub")
 
 
-def _repository(
-    state: Path, file: WorldFile, gpg: GpgSigner, release: Release, blurb: Path
-) -> GitRepository:
+def _repository(real: Systems, gpg: GpgSigner, blurb: Path) -> GitRepository:
+    state, key = real.state, real.release.amended.key
+    local = {name: str(state / f"{name}.git") for name in ("upstream", "fork")}
+    remotes = real.remotes or local
     return GitRepository(
-        clone=state / "clone" / release.amended.key,
-        remotes={"upstream": str(state / "upstream.git"), "fork": str(state / "fork.git")},
-        identity=Identity(file.people[MANAGER].name, file.manager_email),
+        clone=state / "clone" / key,
+        remotes={"upstream": remotes["upstream"], "fork": remotes["fork"]},
+        identity=real.manager,
         signing=SigningKey(gpg.homedir, gpg.fingerprint),
-        tools=Tools(
-            python=sys.executable,
-            blurb=tuple(blurb_command(blurb)),
-            docs_environments=TOOLS / "docs",
-            logs=state / "logs" / release.key,
-        ),
+        tools=real.tools(blurb),
+        protocols=tuple({one for url in remotes.values() for one in protocols(url)}),
+        environment=real.git_environment,
     )
-
-
-class SystemClock:
-    """The time of this machine."""
-
-    def now(self) -> datetime:
-        """Return the present time, UTC, whole seconds."""
-        return datetime.now(UTC).replace(microsecond=0)
 
 
 def _verify(root: str, gpg: GpgSigner, file: Path, signature: Path, stated: Companion) -> None:

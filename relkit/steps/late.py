@@ -85,19 +85,20 @@ def place_late(release: Release, world: World, results: Results) -> Plan:
 def add_rows(release: Release, world: World, results: Results) -> Plan:
     """Add the rows of the late files.
 
-    To the release that is published already; its own row stays as it is. The web editor gets the
-    page's new text.
+    To the release that is published already; its own row stays as it is. Only what differs from the
+    rows of before is written, and none of those is away in between; then all are read back. The
+    record keeps the way back, which nothing takes by itself. The web editor gets the page's new
+    text.
     """
     first, amended = results[find_missing], results[close_amendment]
     of = about(release, first)
-    there = site_files(of, first)
-    for row in site_files(of, amended):
-        if row not in there:
-            yield Action(
-                do=partial(world.website.add_file, file=row),
-                done=Expect(partial(world.website.file, slug=row.slug), equals=row),
-                undo="a row of a published release stays",
-            )
+    there, files = site_files(of, first), site_files(of, amended)
+    change = partial(world.website.change_files, slug=of.slug)
+    yield Action(
+        do=partial(change, before=there, files=files),
+        done=Expect(partial(world.website.files, slug=of.slug), equals=files),
+        undo=partial(change, before=files, files=there),
+    )
     yield from texting(of, world, page_text(of, world, amended))
 
 

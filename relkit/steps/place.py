@@ -23,7 +23,7 @@ from relkit.steps.site import (
     site_release,
     version_in,
 )
-from relkit.values import Artifact
+from relkit.values import Artifact, StoredFile
 
 PHASE = "Publish"
 SERVER, SITE = "download server", "python.org"
@@ -43,24 +43,34 @@ def upload_to_staging(release: Release, world: World, results: Results) -> Plan:
 
 
 def staging(release: Release, world: World, files: Iterable[Artifact]) -> Plan:
-    """Yield what brings files to staging."""
-    folder_of = folders(release)
-    for file in files:
-        where = {"folder": folder_of[file.name], "name": file.name}
+    """Yield what brings files to staging, all in one go."""
+    there = stored(release, files)
+    digests = {path: one.artifact.sha256 for path, one in there.items()}
+    if there:
         yield Action(
-            do=partial(world.downloads.stage, **where, sha256=file.sha256),
-            done=Expect(partial(world.downloads.staged, **where), has={"artifact": file}),
-            undo=partial(world.downloads.unstage, **where, sha256=file.sha256),
+            do=partial(world.downloads.stage_all, files=digests),
+            done=Expect(partial(world.downloads.staged_all, paths=tuple(there)), equals=there),
+            undo=partial(world.downloads.unstage_all, files=digests),
         )
+
+
+def stored(release: Release, files: Iterable[Artifact]) -> dict[str, StoredFile]:
+    """Return how files must lie on the server, by path below its root."""
+    folder_of = folders(release)
+    return {
+        f"{folder_of[file.name]}/{file.name}": StoredFile(artifact=file, mode=FILE_MODE)
+        for file in files
+    }
 
 
 @step(phase=PHASE, where=SITE, after=[close_manifest], kinds=SHOWN_EARLY)
 def draft_website(release: Release, world: World, results: Results) -> Plan:
     """Fill the site's draft.
 
-    A draft release and all its file rows, read back one by one. A draft is in no list, but whoever
-    guesses its address can see it. The page's text cannot be set through the site's interface: the
-    web editor gets it as a draft and puts it in. All of it can still be taken away.
+    A draft release and all its file rows; then the site must show exactly these. A draft is in no
+    list, but whoever guesses its address can see it. The page's text cannot be set through the
+    site's interface: the web editor gets it as a draft and puts it in. All of it can still be taken
+    away.
     """
     yield from drafting(release, world, results[close_manifest])
 
@@ -93,12 +103,13 @@ def approve_publication(release: Release, world: World, results: Results) -> Pla
 
 def in_staging(release: Release, world: World, files: Iterable[Artifact]) -> Plan:
     """Yield the checks that files lie in staging as they are meant."""
-    folder_of = folders(release)
-    for file in files:
-        staged = world.downloads.staged(folder=folder_of[file.name], name=file.name)
+    wanted = stored(release, files)
+    found = world.downloads.staged_all(paths=tuple(wanted))
+    for path, one in wanted.items():
+        staged = found[path]
         yield Check(
-            f"{file.name} lies in staging with its digest",
-            staged is not None and staged.artifact == file,
+            f"{one.artifact.name} lies in staging with its digest",
+            staged is not None and staged.artifact == one.artifact,
             found=str(staged and staged.artifact.sha256),
             code="DIGEST_CHANGED",
             remedy="Upload it again; find out who changed it.",
@@ -117,15 +128,13 @@ def place_files(release: Release, world: World, results: Results) -> Plan:
 
 
 def placing(release: Release, world: World, files: Iterable[Artifact]) -> Plan:
-    """Yield what moves files from staging to the public folders."""
-    folder_of = folders(release)
-    for file in files:
-        where = {"folder": folder_of[file.name], "name": file.name}
+    """Yield what moves files from staging to the public folders, each in one step."""
+    there = stored(release, files)
+    if there:
+        digests = {path: one.artifact.sha256 for path, one in there.items()}
         yield Action(
-            do=partial(world.downloads.place, **where, sha256=file.sha256),
-            done=Expect(
-                partial(world.downloads.placed, **where), has={"artifact": file, "mode": FILE_MODE}
-            ),
+            do=partial(world.downloads.place_all, files=digests),
+            done=Expect(partial(world.downloads.placed_all, paths=tuple(there)), equals=there),
             undo="a published file is never taken back",
         )
 

@@ -32,7 +32,7 @@ def read_back(release: Release, world: World, results: Results) -> Plan:
     """
     manifest = results[close_manifest]
     yield from public_files(release, world, manifest.files)
-    yield from listed(release, world, manifest)
+    yield from listed(release, world, manifest, first=release.is_newest)
     yield from _pointers(release, world)
     yield from _docs(release, world, manifest)
     yield nothing_else(release, world)
@@ -68,18 +68,27 @@ def nothing_else(release: Release, world: World) -> Check:
     )
 
 
-def listed(release: Release, world: World, manifest: Manifest) -> Plan:
-    """Yield the checks that folders and pages lead to every file of a manifest."""
+def listed(release: Release, world: World, manifest: Manifest, *, first: bool = False) -> Plan:
+    """Yield the checks that folders and pages lead to every file of a manifest.
+
+    The site has a page for each system, too (I26). What it offers `first` has its download buttons
+    on the page of all downloads (I31: for days they led nowhere).
+    """
     folder_of = folders(release)
     for folder in sorted({folder_of[file.name] for file in manifest.files}):
         names = [file.name for file in manifest.files if folder_of[file.name] == folder]
         yield _names(world, f"/{folder}/", names, "LISTING_STALE")
     own, *others = pages(release)
-    links = [x for row in site_files(release, manifest) for x in (row.url, row.sbom_spdx2_file)]
+    rows = site_files(release, manifest)
+    links = [x for row in rows for x in (row.url, row.sbom_spdx2_file)]
     names = [link.rpartition("/")[2] for link in links if link]
     yield _names(world, own, names, "PAGE_INCOMPLETE")
+    buttons = [row.url.rpartition("/")[2] for row in rows if first and row.download_button]
     for page in others:
-        yield _names(world, page, [own], "PAGE_INCOMPLETE")
+        yield _names(world, page, [own, *buttons], "PAGE_INCOMPLETE")
+    for system in sorted({row.os for row in rows}):
+        names = [row.url.rpartition("/")[2] for row in rows if row.os == system]
+        yield _names(world, f"/downloads/{system}/", [own, *names], "PAGE_INCOMPLETE")
 
 
 def _names(world: World, path: str, wanted: list[str], code: str) -> Check:
@@ -113,8 +122,8 @@ def _pointers(release: Release, world: World) -> Iterator[Check]:
         code="LATEST_WRONG",
         remedy="Have is_latest corrected on the site at once.",
     )
+    series = f"python{release.version.series}"
     if release.facts.stable:
-        series = f"python{release.version.series}"
         newest = world.website.latest(series=series)
         yield Check(
             f"{release.slug} is offered as the latest {series}",
@@ -123,6 +132,25 @@ def _pointers(release: Release, world: World) -> Iterator[Check]:
             code="LATEST_WRONG",
             remedy="Compare the dates of the releases of the series on the site.",
         )
+    else:
+        for name in ("prerelease", series):
+            yield _not_older(release, world, name)
+
+
+def _not_older(release: Release, world: World, series: str) -> Check:
+    """Return the check that a preview is offered, unless something newer is.
+
+    The site goes by dates there, previews of a series and releases of it alike.
+    """
+    latest = world.website.latest(series=series)
+    row = world.website.release(slug=latest) if latest else None
+    return Check(
+        f"nothing older than {release.slug} is offered as the latest {series}",
+        row is not None and (row.slug == release.slug or row.release_date >= release.time),
+        found=in_words(latest),
+        code="LATEST_WRONG",
+        remedy="Compare the dates of the releases on the site; have its cache forget the page.",
+    )
 
 
 def _docs(release: Release, world: World, manifest: Manifest) -> Iterator[Check]:

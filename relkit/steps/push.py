@@ -13,7 +13,7 @@ from relkit.steps.branch import begin_next_series, start_branch
 from relkit.steps.freeze import freeze_branch, still_frozen
 from relkit.steps.merge import PHASE, merge_back
 from relkit.steps.source import tag_release
-from relkit.values import ObjectId, Protection, RefUpdate
+from relkit.values import ADMINISTRATORS, AS_THEY_ARE, ObjectId, Protection, RefUpdate
 
 
 def heads(release: Release, results: Results) -> dict[str, ObjectId]:
@@ -52,7 +52,8 @@ def push_upstream(release: Release, world: World, results: Results) -> Plan:
         listed = "".join(f"{one.status} {one.path}\n" for one in changes)
         yield Evidence(f"What {name} has at {commit:.12} and not at {frozen.head:.12}", listed)
     locked = Protection(locked=True, rules=frozen.protection.rules)
-    lifted = protect(world, release.branch, Protection(locked=False, rules=()), undo=locked)
+    kept = tuple(rule for rule in locked.rules if rule != ADMINISTRATORS)
+    lifted = protect(world, release.branch, Protection(locked=False, rules=kept), undo=locked)
     yield replace(lifted, temporary=True)
     updates = tuple(RefUpdate(ref=ref, old=old.get(ref), new=new) for ref, new in wanted.items())
     refs = tuple(wanted)
@@ -63,8 +64,10 @@ def push_upstream(release: Release, world: World, results: Results) -> Plan:
     )
     yield protect(world, release.branch, locked, undo=locked)
     for name in set(branches) - {release.branch}:
-        begun = Protection(locked=True, rules=())
-        yield protect(world, name, begun, undo=begun)
+        begun = Protection(locked=True, rules=AS_THEY_ARE)
+        new = protect(world, name, begun, undo=begun)
+        read = partial(world.tracker.protection, branch=name)
+        yield replace(new, done=Expect(read, has={"locked": True}))
 
 
 def _free(world: World, wanted: dict[str, ObjectId]) -> Plan:

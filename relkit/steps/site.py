@@ -73,12 +73,12 @@ def drafting(release: Release, world: World, manifest: Manifest) -> Plan:
         done=Expect(partial(world.website.release, slug=release.slug), equals=row),
         undo=remove,
     )
-    for file in site_files(release, manifest):
-        yield Action(
-            do=partial(world.website.add_file, file=file),
-            done=Expect(partial(world.website.file, slug=file.slug), equals=file),
-            undo=remove,  # the rows go with the draft: a file alone cannot be taken back
-        )
+    files = site_files(release, manifest)
+    yield Action(
+        do=partial(world.website.add_files, slug=release.slug, files=files),
+        done=Expect(partial(world.website.files, slug=release.slug), equals=files),
+        undo=remove,  # the rows go with the draft
+    )
     yield from texting(release, world, page_text(release, world, manifest))
 
 

@@ -15,11 +15,10 @@ from relkit.steps.freeze import freeze_branch, make_clone, still_frozen
 from relkit.steps.prepare import check_blockers, check_cycle
 from relkit.steps.push import protect
 from relkit.texts import text_of_transition
-from relkit.values import ObjectId, Protection, Value
+from relkit.values import RELEASE_MANAGERS_ONLY, ObjectId, Protection, Value
 
 PHASE = "Transition"
 HERE = "release manager's machine"
-RELEASE_MANAGERS_ONLY = "only release managers merge"
 RESTRICTING = where(restricts=True)
 ENDING = where(ends_branch=True)
 

@@ -12,12 +12,11 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from relkit.cycle import cycle
-from relkit.errors import CheckError
 from relkit.manifest import SITE, Manifest
 from relkit.release import Release, Version
+from relkit.texts.links import LINK, require_digests, require_links
 from relkit.values import Person
 
-LINK = re.compile(r"[a-z][a-z0-9+.-]*://[^\s)>\]]+", flags=re.IGNORECASE)
 TRUSTED = (SITE, "https://peps.python.org/", "https://docs.python.org/", "https://github.com/")
 CHANNELS = ("page", "discuss", "blog", "committers", "advisory")
 """Where a release is told: the site's page, the forum, the blog, the committers, and for a
@@ -69,8 +68,10 @@ def text_for(
     rehearsal: bool,
     fixes: tuple[str, ...] = (),
 ) -> str:
-    """Return the draft for a channel; refuse links to other places (``ANNOUNCE_LINK``).
+    """Return the draft for a channel.
 
+    Raises `CheckError`: ``ANNOUNCE_LINK`` for links to other places, ``ANNOUNCE_DIGEST`` for
+    digests that are not the manifest's.
     `fixes` are the lines of an advisory, from `security_fixes`.
     """
     late = {
@@ -143,6 +144,7 @@ def _rendered(
     manager: Person,
     *,
     rehearsal: bool,
+    manifest: Manifest | None = None,
     **values: object,
 ) -> str:
     text = _TEMPLATES.get_template(f"{template}.md.j2").render(
@@ -153,13 +155,10 @@ def _rendered(
         dates=cycle().series.get(release.version.series),
         manager=manager.name,
         rehearsal=rehearsal,
+        manifest=manifest,
         **values,
     )
-    for link in LINK.findall(text):
-        if not link.startswith(TRUSTED):
-            raise CheckError(
-                f"the text for {channel} links to {link}",
-                code="ANNOUNCE_LINK",
-                remedy=f"Link only to {', '.join(TRUSTED)}.",
-            )
+    require_links(channel, text, TRUSTED)
+    files = {one.name: one.sha256 for one in manifest.subjects} if manifest else {}
+    require_digests(channel, text, files, manifest.commit if manifest else "")
     return text

@@ -123,8 +123,8 @@ def _require_template(walk: Walk, cells: list[Cell]) -> None:
 @lru_cache(maxsize=4)
 def _template(kind: Kind, _: tuple[Step[Any], ...]) -> tuple[tuple[str, str, str], ...]:
     """Return the cells of a kind whose steps are these."""
-    cells = render.notebook(kind).cells
-    return tuple((str(one.id), str(one.cell_type), str(one.source)) for one in cells)
+    cells = render.cells_of(kind)
+    return tuple((one["id"], one["cell_type"], one["source"]) for one in cells)
 
 
 def _given(walk: Walk) -> str:

@@ -1,0 +1,120 @@
+"""Public posts (forum, blog, mail archive): pages below known addresses, as text."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from relkit.adapters.web import TIMEOUT_SECONDS, Web, body, content_type, quoted
+from relkit.errors import WorldError
+
+REST = re.compile(r"[A-Za-z0-9._~/@:+-]{0,300}", flags=re.ASCII)
+"""What may follow the known beginning of an address."""
+OK, GONE, REDIRECTS = 200, {404, 410}, {301, 302, 303, 307, 308}
+HOPS = 3
+UNSEEN = {"script", "style", "template", "noscript"}
+
+
+class Posts:
+    """Reads posts whose addresses begin with one of `beginnings` (``https://…/``).
+
+    Without credentials; a redirect is followed where it leads to such an address again.
+    """
+
+    def __init__(
+        self,
+        beginnings: tuple[str, ...],
+        timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS,
+    ) -> None:
+        self._beginnings = beginnings
+        self._timeout = timeout_seconds
+
+    def text(self, url: str) -> str | None:
+        """Return the text of a post, with the addresses its links lead to; None: no such post.
+
+        Raises `WorldError`: ``POST_PLACE``, ``POST_UNREADABLE``, ``SITE_UNREACHABLE``,
+        ``TOO_LARGE``.
+        """
+        for _ in range(HOPS):
+            web, path = self._split(url)
+            with web.request("GET", path) as response:
+                if response.status_code in GONE:
+                    return None
+                if response.status_code in REDIRECTS:
+                    url = urljoin(url, response.headers.get("Location", ""))
+                    continue
+                return _read(url, response)
+        raise unreadable(url, f"it is redirected more than {HOPS} times")
+
+    def _split(self, url: str) -> tuple[Web, str]:
+        """Return the host to ask and the path there, if the address is among the known."""
+        for one in self._beginnings:
+            rest = url.removeprefix(one)
+            if rest == url or not REST.fullmatch(rest) or {".", ".."} & {*rest.split("/")}:
+                continue
+            parts = urlsplit(one)
+            return Web(f"{parts.scheme}://{parts.netloc}/", self._timeout), (
+                parts.path.lstrip("/") + rest
+            )
+        raise WorldError(
+            f"{quoted(ascii(url))} is not below {', '.join(self._beginnings) or 'any known place'}",
+            code="POST_PLACE",
+            remedy="Give the address of the post itself, as readers see it, without ? and #.",
+        )
+
+
+def _read(url: str, response: requests.Response) -> str:
+    kind = content_type(response)
+    if response.status_code != OK or kind not in {"text/html", "text/plain"}:
+        raise unreadable(url, f"status {response.status_code}, {kind or 'no content type'}")
+    try:
+        text = body(response).decode()
+    except UnicodeDecodeError as error:
+        raise unreadable(url, f"it is not UTF-8: {error.reason}") from error
+    return text if kind == "text/plain" else plain(text)
+
+
+def plain(page: str) -> str:
+    """Return the words of an HTML page and, in brackets, the addresses of its links."""
+    words = _Words()
+    words.feed(page)
+    words.close()
+    return "\n".join(line for one in "".join(words.found).splitlines() if (line := one.strip()))
+
+
+class _Words(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[str] = []
+        self._unseen = 0
+        self._links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in UNSEEN:
+            self._unseen += 1
+        elif tag == "a":
+            self._links.append(dict(attrs).get("href") or "")
+        else:
+            self.found.append("\n" if tag in {"p", "div", "li", "tr", "br", "h1", "h2"} else "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in UNSEEN:
+            self._unseen = max(0, self._unseen - 1)
+        elif tag == "a" and self._links and (link := self._links.pop()):
+            self.found.append(f" ({link})")
+
+    def handle_data(self, data: str) -> None:
+        if not self._unseen:
+            self.found.append(data)
+
+
+def unreadable(url: str, why: str) -> WorldError:
+    """Return the error for an answer that is neither a post nor clearly none."""
+    return WorldError(
+        f"the post at {quoted(ascii(url))} cannot be read: {why}",
+        code="POST_UNREADABLE",
+        remedy="Look at the address in a browser; run this again when it shows there.",
+    )

@@ -1,0 +1,246 @@
+"""The download server by SSH: a staging area and a public tree, on one file system of it.
+
+Nothing is overwritten, nothing is public before it is placed, and whatever is said to be there
+was read and hashed on the server just now. A call that was killed or cut off is made again and
+goes on: it looks first, sends what is missing, and mends what was left half done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from relkit.adapters.folders import absent, changed, checked, parted, would_overwrite
+from relkit.adapters.remote_files import Found, checked_root, digests, look, user_id
+from relkit.adapters.remote_folders import RemoteTree
+from relkit.adapters.sftp import SshPlace
+from relkit.adapters.ssh_upload import Upload, part_of
+from relkit.errors import WorldError
+from relkit.telling import tell
+from relkit.values import Artifact, StoredFile
+
+TRIES = 3
+"""How often a call goes on by itself after the connection broke, each time after a new look."""
+LOST = "SSH_UNREACHABLE"
+
+
+class SshDownloads:
+    """`relkit.ports.Downloads` on a server.
+
+    `public` and `staging` are folders there, `source` is the folder here with the collected files
+    and their signatures, `group` is the group of what is made (empty: as the folders have it), and
+    `tell` is told what is being sent (``3 of 40: …``): the run that listens.
+    """
+
+    def __init__(
+        self,
+        ssh: SshPlace,
+        *,
+        public: str,
+        staging: str,
+        source: Path,
+        group: str = "",
+        tell: Callable[[str], None] = tell,
+    ) -> None:
+        self._ssh, self._source, self._group, self._tell = ssh, source, group, tell
+        self._roots = {"public": checked_root(public), "staging": checked_root(staging)}
+
+    # --- one file ---------------------------------------------------------------------------------
+
+    def stage(self, *, folder: str, name: str, sha256: str) -> None:
+        """Upload a collected file to staging; its digest is computed on the server."""
+        self.stage_all(files={_below(folder, name): sha256})
+
+    def staged(self, *, folder: str, name: str) -> StoredFile | None:
+        """Return a file in staging, hashed now."""
+        path = _below(folder, name)
+        return self.staged_all(paths=(path,))[path]
+
+    def unstage(self, *, folder: str, name: str, sha256: str) -> None:
+        """Remove a file from staging, if it has this digest."""
+        self.unstage_all(files={_below(folder, name): sha256})
+
+    def place(self, *, folder: str, name: str, sha256: str) -> None:
+        """Move a file from staging to the public tree, never over another one."""
+        self.place_all(files={_below(folder, name): sha256})
+
+    def placed(self, *, folder: str, name: str) -> StoredFile | None:
+        """Return a file of the public tree, hashed now; None while its move is half done."""
+        path = _below(folder, name)
+        return self.placed_all(paths=(path,))[path]
+
+    # --- all files of a release -------------------------------------------------------------------
+
+    def stage_all(self, *, files: dict[str, str]) -> None:
+        """Upload collected files, digests by path; what is there is not sent again.
+
+        Raises `WorldError`: ``WOULD_OVERWRITE``, ``DIGEST_CHANGED``, ``NOT_THERE``,
+        ``NOT_A_FILE``, ``REMOTE_OWNER``, ``REMOTE_FULL``, ``REMOTE_FAILED``.
+        """
+        tree = self._staging
+        targets = {tree.path(path): sha256 for path, sha256 in files.items()}
+        for tried in range(1, TRIES + 1):
+            try:
+                self._stage(tree, targets)
+            except WorldError as error:
+                if error.code != LOST or tried == TRIES:
+                    raise
+                self._tell("the connection broke: looks what has arrived, and goes on")
+            else:
+                return
+
+    def staged_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
+        """Return several files in staging by path, hashed now."""
+        return self._stored(self._staging, paths, {})
+
+    def unstage_all(self, *, files: dict[str, str]) -> None:
+        """Remove files from staging, each if it has its digest (else ``DIGEST_CHANGED``)."""
+        tree = self._staging
+        targets = {tree.path(path): sha256 for path, sha256 in files.items()}
+        seen = self._look(tree, targets, parts=True)
+        found = digests(self._ssh, [path for path in targets if path in seen])
+        for path, digest in found.items():
+            if digest != targets[path]:
+                raise changed(PurePosixPath(path), digest, targets[path])
+        left = [one for path in targets for one in (path, part_of(path)) if one in seen]
+        if left:
+            tree.do([f"rm {path}" for path in left])
+
+    def place_all(self, *, files: dict[str, str]) -> None:
+        """Move files from staging to the public tree, each in one step, never over another one.
+
+        Whatever can be refused is refused before the first one moves. Raises as `stage_all` does.
+        """
+        staging, public = self._staging, self._public
+        pairs = {public.path(path): staging.path(path) for path in files}
+        wanted = dict(zip(pairs, files.values(), strict=True))
+        there = self._look(public, pairs)
+        waiting = self._look(staging, pairs.values(), parts=True)
+        found = digests(
+            self._ssh, [one for one in (*pairs, *pairs.values()) if one in there | waiting]
+        )
+        moves = []
+        for target, staged in pairs.items():
+            sha256 = wanted[target]
+            if target in there and found[target] != sha256:
+                raise would_overwrite(PurePosixPath(target).name, found[target], sha256)
+            if target not in there:
+                self._check_waiting(staged, found.get(staged), sha256)
+                moves.append(target)
+        public.fit_files({path: there[path] for path in pairs if path in there})
+        staging.fit_files({pairs[path]: waiting[pairs[path]] for path in moves})
+        public.open(pairs, there)
+        self._move({target: pairs[target] for target in moves}, waiting, wanted)
+        self._clear(pairs, wanted, waiting, found)
+
+    def placed_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
+        """Return several public files by path, hashed now; None where a move is half done."""
+        staging = self._staging
+        return self._stored(self._public, paths, {path: staging.path(path) for path in paths})
+
+    # --- how --------------------------------------------------------------------------------------
+
+    @cached_property
+    def _uid(self) -> int:
+        return user_id(self._ssh)
+
+    @cached_property
+    def _staging(self) -> RemoteTree:
+        return RemoteTree(self._ssh, self._roots["staging"], uid=self._uid, group=self._group)
+
+    @cached_property
+    def _public(self) -> RemoteTree:
+        return RemoteTree(self._ssh, self._roots["public"], uid=self._uid, group=self._group)
+
+    def _look(
+        self, tree: RemoteTree, paths: Iterable[str], *, parts: bool = False
+    ) -> dict[str, Found]:
+        """Return what there is of files and of the folders above; links on the way are refused."""
+        files = [*paths, *(part_of(path) for path in paths if parts)]
+        seen = look(self._ssh, [*files, *(one for path in files for one in tree.above(path))])
+        tree.check(files, seen)
+        return seen
+
+    def _stage(self, tree: RemoteTree, targets: dict[str, str]) -> None:
+        upload = Upload(self._ssh, tree, self._source, self._tell)
+        seen = self._look(tree, targets, parts=True)
+        there = {path: seen[path] for path in targets if path in seen}
+        for path, digest in digests(self._ssh, there).items():
+            if digest != targets[path]:
+                raise would_overwrite(PurePosixPath(path).name, digest, targets[path])
+        missing = [path for path in targets if path not in there]
+        sent = [upload.sent(PurePosixPath(path).name, path, targets[path]) for path in missing]
+        tree.fit_files(there)
+        if left := [part_of(path) for path in there if part_of(path) in seen]:
+            tree.do([f"rm {part}" for part in left])
+        tree.open(targets, seen)
+        if sent:
+            upload.send(sent, seen)
+
+    def _stored(
+        self, tree: RemoteTree, paths: tuple[str, ...], other: dict[str, str]
+    ) -> dict[str, StoredFile | None]:
+        """Return files of a tree; None where it is the same file as its name in `other`."""
+        full = {path: tree.path(path) for path in paths}
+        seen = self._look(tree, full.values())
+        twins = look(self._ssh, other.values()) if other else {}
+        there = [path for path in paths if full[path] in seen]
+        half = {path for path in there if other and _twin(seen[full[path]], twins.get(other[path]))}
+        found = digests(self._ssh, [full[path] for path in there if path not in half])
+        stored: dict[str, StoredFile | None] = dict.fromkeys(paths)
+        for path in there:
+            if path not in half:
+                stored[path] = _stored_file(path, seen[full[path]], found[full[path]])
+        return stored
+
+    def _check_waiting(self, path: str, found: str | None, sha256: str) -> None:
+        if found is None:
+            raise absent(PurePosixPath(path).name, "staging")
+        if found != sha256:
+            raise changed(PurePosixPath(path), found, sha256)
+
+    def _move(
+        self, moves: dict[str, str], waiting: dict[str, Found], wanted: dict[str, str]
+    ) -> None:
+        """Give files their public names; what then lies there is the very file that was hashed."""
+        if not moves:
+            return
+        done = self._ssh.sftp([f"-rename -l {staged} {target}" for target, staged in moves.items()])
+        now = look(self._ssh, moves)
+        self._public.check(moves, now)
+        if missing := [target for target in moves if target not in now]:
+            raise self._public.refused(missing[0], done)
+        others = [one for one, staged in moves.items() if not now[one].is_same(waiting[staged])]
+        for target, found in digests(self._ssh, others).items():
+            if found != wanted[target]:
+                raise would_overwrite(PurePosixPath(target).name, found, wanted[target])
+        self._public.fit_files({one: now[one] for one in others})
+
+    def _clear(
+        self,
+        pairs: dict[str, str],
+        wanted: dict[str, str],
+        waiting: dict[str, Found],
+        found: dict[str, str],
+    ) -> None:
+        """Remove what a move or copy that was killed has left in staging."""
+        left = [staged for one, staged in pairs.items() if found.get(staged) == wanted[one]]
+        left = list(look(self._ssh, left)) if left else []
+        left += [part_of(one) for one in pairs.values() if part_of(one) in waiting]
+        if left:
+            self._staging.do([f"rm {path}" for path in left])
+
+
+def _below(folder: str, name: str) -> str:
+    """Return the path of a file whose name is one part."""
+    return f"{folder}/{checked(name)}"
+
+
+def _twin(one: Found, other: Found | None) -> bool:
+    return other is not None and one.is_same(other)
+
+
+def _stored_file(path: str, found: Found, sha256: str) -> StoredFile:
+    artifact = Artifact(name=parted(path)["name"], size=found.size, sha256=sha256)
+    return StoredFile(artifact=artifact, mode=f"{found.mode:04o}")

@@ -1,0 +1,209 @@
+"""Production as a world: every port on the real system behind it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from relkit import values
+from relkit.adapters import ssh
+from relkit.adapters.advisories import PipAudit
+from relkit.adapters.attest import Attestor, sigstore_verifier
+from relkit.adapters.editors import blurb_for
+from relkit.adapters.git import GitRepository, SigningKey
+from relkit.adapters.gpg import GpgKeyring, GpgSigner
+from relkit.adapters.machine import REQUIREMENTS, LocalMachine
+from relkit.adapters.processes import Places, ProcessBuilders
+from relkit.adapters.remote_builders import RemoteBuilders
+from relkit.adapters.shelf import Shelf
+from relkit.adapters.signers import LocalSigners
+from relkit.adapters.sigstore import SigstoreSigner, trusted_root, verify_bundle
+from relkit.adapters.sigstore_instance import Instance
+from relkit.adapters.timing import SystemClock
+from relkit.adapters.value_files import write_whole
+from relkit.building.builder import PROGRAMS
+from relkit.building.provenance import LOCAL_BUILDER
+from relkit.building.source import TOOLS
+from relkit.errors import UsageError
+from relkit.manifest import SITE
+from relkit.policy import Policy
+from relkit.ports import World
+from relkit.real.builds import build_services
+from relkit.real.pins import protocols
+from relkit.real.systems import Systems
+from relkit.values import Companion, Person
+from relkit.worlds import WorldFile
+
+T = TypeVar("T")
+
+
+def production_world(stack: ExitStack, systems: Systems, digest: str, nonce: str) -> World:
+    """Return the world of a production whose file is complete; `stack` closes it."""
+    file, state, release, clock = systems.file, systems.state, systems.release, SystemClock()
+    remotes, gpg, instance = _there(systems.remotes), _there(systems.gpg), _there(systems.sigstore)
+    website, downloads = _there(systems.website), _there(systems.downloads)
+    services = build_services(systems)
+    programs = {name: where for name, where in PROGRAMS.items() if name not in services}
+    builders = dict.fromkeys(programs, LOCAL_BUILDER)
+    builders |= {name: service.builder() for name, service in services.items()}
+    policy = policy_of(file, builders)
+    signer = sigstore_signer(stack, instance, policy)
+    site = file.services.cdn.url if file.services.cdn else SITE
+    address, builds = state / f"site-{release.key}.url", state / "builds"
+    write_whole(address, site.encode())
+    blurb = TOOLS / f"blurb-{blurb_for(str(release.version))}"
+    clone = state / "clone" / release.amended.key
+    places = Places(
+        repository=clone / ".git",
+        artifacts=systems.artifacts,
+        blurb=blurb,
+        site=address,
+        packages=state / "packages",
+        index=file.package_index,
+    )
+    return World(
+        name=file.name,
+        rehearsal=False,
+        digest=digest,
+        policy=policy,
+        nonce=nonce,
+        repo=GitRepository(
+            clone=clone,
+            remotes={"upstream": remotes["upstream"], "fork": remotes["fork"]},
+            identity=systems.manager,
+            signing=SigningKey(gpg.homedir, gpg.fingerprint),
+            tools=systems.tools(blurb),
+            protocols=tuple({one for url in remotes.values() for one in protocols(url)}),
+            environment=systems.git_environment,
+        ),
+        tracker=_there(systems.tracker),
+        buildbots=_there(systems.buildbots),
+        builders=RemoteBuilders(builds, services, ProcessBuilders(builds, places, programs)),
+        artifacts=Shelf(systems.artifacts, builds),
+        signers=LocalSigners(
+            folder=systems.artifacts,
+            sigstore=signer,
+            gpg=gpg if release.uses_gpg else None,
+            identity=policy.sigstore_identity,
+            issuer=policy.sigstore_issuer,
+            fingerprint=policy.gpg_fingerprint,
+            trusted=lambda: {
+                "trusted_root.json": instance.trusted_root(),
+                "gpg-keys.asc": gpg.export_public(),
+            },
+        ),
+        downloads=downloads,
+        docs=_there(systems.docs),
+        website=website,
+        public=_there(systems.public(partial(verify_companion, instance, gpg))),
+        announcements=_there(systems.announcements),
+        people=_there(systems.people(policy.people)),
+        attestations=attestor(systems, policy, gpg, instance),
+        advisories=PipAudit(lock=REQUIREMENTS / "lock.txt", clock=clock),
+        machine=LocalMachine(folder=state, blurb=blurb, site=site),
+        clock=clock,
+        site_url=SITE,
+        patience_seconds=file.patience_seconds,
+        tests=file.tests,
+        secrets=systems.secrets.all,
+    )
+
+
+def policy_of(file: WorldFile, builders: dict[str, str]) -> Policy:
+    """Return the policy which a complete file of a production states."""
+    services = file.services
+    people = tuple(
+        Person(
+            name=name,
+            role=role,
+            time_zone=one.time_zone,
+            identities=one.identities.get(name, ()),
+        )
+        for role, one in file.people.items()
+        for name in (one.name, *one.also)
+    )
+    return Policy(
+        version=file.policy_version,
+        people=people,
+        gates=file.gates,
+        kinds=dict(file.kinds.items()),
+        waivers=file.waivers,
+        waivers_needed=dict(file.waivers_needed.items()),
+        sigstore_identity=file.manager_email,
+        sigstore_issuer=services.sigstore.issuer if services.sigstore else "",
+        gpg_fingerprint=services.gpg.fingerprint if services.gpg else "",
+        builders=builders,
+    )
+
+
+def sigstore_signer(stack: ExitStack, instance: Instance, policy: Policy) -> SigstoreSigner:
+    """Return what signs as the policy's identity."""
+    signer = SigstoreSigner(
+        trust_config=instance.config,
+        identity=policy.sigstore_identity,
+        issuer=policy.sigstore_issuer,
+        token=instance.token,
+    )
+    stack.callback(signer.close)
+    return signer
+
+
+def attestor(systems: Systems, policy: Policy, gpg: GpgSigner, instance: Instance) -> Attestor:
+    """Return what signs as the people who sit here, with their own keys, and verifies everybody.
+
+    An SSH key signs through the agent, or is the one that signs in.
+    """
+    keys, by_gpg = {}, {}
+    for person in (one for one in policy.people if one.role in policy.present):
+        for identity in person.identities:
+            if identity.scheme == "ssh":
+                keys[person.name] = _key(systems, identity)
+            elif identity.scheme == "gpg" and identity.key == gpg.fingerprint:
+                by_gpg[person.name] = gpg
+    verify = partial(_verify_decision, instance)  # its trust root is asked for when it is needed
+    return Attestor(keys=keys, gpg_keys=by_gpg, gpg=gpg, sigstore=verify)
+
+
+def _verify_decision(
+    instance: Instance, sha256: str, bundle: bytes, identity: str, issuer: str
+) -> None:
+    sigstore_verifier(instance.trusted_root())(sha256, bundle, identity, issuer)
+
+
+def _key(systems: Systems, identity: values.Identity) -> Path:
+    """Return the key file to sign with: the one that signs in, or a public one for the agent."""
+    own = Path(systems.services.ssh.identity_file or "/nonexistent").expanduser()
+    public = own.with_name(f"{own.name}.pub")
+    if public.is_file() and ssh.public_key(public) == identity.key:
+        return own
+    path = systems.state / "ssh" / f"{values.digest_of(identity.key)[:16]}.pub"
+    write_whole(path, f"{identity.key}\n".encode())
+    return path
+
+
+def verify_companion(
+    instance: Instance, gpg: GpgKeyring, file: Path, signature: Path, stated: Companion
+) -> None:
+    """Verify a downloaded signature as the policy has it."""
+    if stated.scheme == "gpg":
+        gpg.verify(file, signature, fingerprint=stated.identity)
+        return
+    verify_bundle(
+        trusted_root(instance.trusted_root()),
+        signature.read_bytes(),
+        sha256=stated.subject.sha256,
+        identity=stated.identity,
+        issuer=stated.issuer,
+    )
+
+
+def _there(part: T | None) -> T:
+    if part is None:
+        raise UsageError(
+            "a part of the world is not there",
+            code="WORLD_INCOMPLETE",
+            remedy="Run relkit doctor: it says what the file leaves out.",
+        )
+    return part

@@ -1,0 +1,227 @@
+"""What goes wrong at a Buildbot master: nothing is taken for green, nothing is built twice.
+
+Stable builders are only read, so a connection cannot be cut in an upload there, and no branch, file
+or disk of the master is ours; it has no host key, and what it says of time is not believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import faults
+import pytest
+from services.buildbot import LOGIN, RELEASE, Master, buildbot
+from services.faulty import Faulty, faulty
+from test_buildbot import build, ended, rest_at
+
+from relkit.adapters.buildbot import BuildbotMaster, ForcedBuild
+from relkit.adapters.buildbot_rows import RESULTS, result_of
+from relkit.adapters.rest import Rest, UnknownStateError
+from relkit.adapters.web import Web
+from relkit.errors import ReleaseError
+from relkit.values import Build
+
+pytestmark = pytest.mark.slow
+A = "AMD64 Debian 3.15"
+COMMIT = "a" * 40
+NEVER = {
+    "connection cut in an upload",
+    "another person's file in the way",
+    "changed host key",
+    "remote branch moved",
+    "disk full on the server",
+}
+READS = [one for one in faults.FAULTS if one not in NEVER]
+WRITES = [one for one in READS if not one.startswith("stale")]
+STARTS = [*WRITES, "connection cut in an upload"]
+UNCLEAR = {
+    "time-out before the effect",
+    "time-out after the effect",
+    "connection cut in an upload",
+    "500 without effect",
+    "500 with effect",
+    "HTML instead of JSON",
+    "truncated body",
+    "wrong digest",
+}
+"""What does not show whether the build was started."""
+LOGINS = [
+    ("401", "SERVICE_DENIED"),
+    ("403", "SERVICE_DENIED"),
+    ("500 without effect", "SERVICE_FAILED"),
+    ("time-out before the effect", "SERVICE_UNREACHABLE"),
+]
+
+
+@pytest.fixture(scope="module")
+def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Master]:
+    with buildbot(tmp_path_factory.mktemp("master"), auth=LOGIN) as it:
+        it.build(A, COMMIT, result="success")
+        yield it
+
+
+@pytest.fixture
+def proxy(master: Master) -> Iterator[Faulty]:
+    with faulty(master.url) as it:
+        yield it
+
+
+def impatient(url: str) -> Rest:
+    return Rest("Buildbot", Web(url, timeout_seconds=(3.0, 3.0)))
+
+
+def headers_of(fault: str) -> dict[str, str]:
+    """Return what makes a throttled client give up at once instead of coming again."""
+    return {"Retry-After": "90"} if fault == "429" else {}
+
+
+def green(port: BuildbotMaster) -> int:
+    found = port.stable(branch="3.15", commit=COMMIT)
+    return [one.result for one in found if one.name == A].count("success")
+
+
+@pytest.mark.parametrize("path", ["builders", "workers", "builds"])
+@pytest.mark.parametrize("fault", READS)
+def test_no_fault_makes_a_builder_green_that_was_not_seen(
+    proxy: Faulty, fault: str, path: str
+) -> None:
+    port = BuildbotMaster(impatient(proxy.url), tags=("stable",), branches={})
+    green(port)  # so that a cache has something older
+    proxy.next(fault, path=f"api/v2/{path}?", headers=headers_of(fault))
+    refusal, seen = None, 0
+    try:
+        seen = green(port)
+    except ReleaseError as error:
+        refusal = error
+    assert (refusal is None) == (fault == "clock skew"), refusal
+    proxy.clear()
+    faults.observed("buildbots", fault, refusal, effects=seen, effects_after=green(port))
+
+
+class Desk:
+    """Whoever starts a build as `RemoteBuilders` does: looks for the lost one first."""
+
+    def __init__(self, url: str, master: Master) -> None:
+        self.service = ForcedBuild(
+            impatient(url), scheduler="force-release", builder=RELEASE, login=lambda: LOGIN
+        )
+        self.one: Build = build()
+        self.began = datetime.now(UTC)
+        self.master = master
+
+    def again(self) -> str:
+        found = self.service.find(build=self.one, since=self.began)
+        return found or self.service.start(build=self.one)
+
+    def effects(self) -> int:
+        rows = self.master.get("buildrequests?property=reason")["buildrequests"]
+        return sum(self.one.nonce in row["properties"].get("reason", [""])[0] for row in rows)
+
+
+@pytest.mark.parametrize("fault", STARTS)
+def test_whatever_goes_wrong_when_a_build_is_forced_it_is_forced_once(
+    master: Master, proxy: Faulty, fault: str
+) -> None:
+    desk = Desk(proxy.url, master)
+    desk.service.find(build=build(), since=desk.began)
+    proxy.next(fault, method="POST", path="forceschedulers", headers=headers_of(fault))
+    refusal = None
+    try:
+        desk.service.start(build=desk.one)
+    except ReleaseError as error:
+        refusal = error
+    assert isinstance(refusal, UnknownStateError) == (fault in UNCLEAR), refusal
+    effects = desk.effects()
+    proxy.clear()
+    run = desk.again()
+    assert desk.again() == run
+    faults.observed("builders", fault, refusal, effects=effects, effects_after=desk.effects())
+    ended(desk.service, desk.one, run)
+
+
+@pytest.mark.parametrize("fault", READS)
+def test_a_build_that_cannot_be_looked_for_is_not_started_instead(
+    master: Master, proxy: Faulty, fault: str
+) -> None:
+    """I54: the answer was lost, and then the look for the effect goes wrong, too."""
+    desk = Desk(proxy.url, master)
+    proxy.next("time-out after the effect", method="POST")
+    with suppress(UnknownStateError):
+        desk.service.start(build=desk.one)
+    proxy.clear()
+    path = "masters" if fault == "clock skew" else "buildrequests?"
+    proxy.next(fault, method="GET", path=path, headers=headers_of(fault))
+    with pytest.raises(ReleaseError) as caught:
+        desk.again()
+    assert not isinstance(caught.value, UnknownStateError)
+    proxy.clear()
+    run = desk.again()
+    faults.observed(
+        "builders", fault, caught.value, effects=desk.effects(), effects_after=desk.effects()
+    )
+    ended(desk.service, desk.one, run)
+
+
+@pytest.mark.parametrize("fault", [one for one in READS if one != "clock skew"])
+def test_a_run_that_cannot_be_seen_is_never_taken_for_done(
+    master: Master, proxy: Faulty, fault: str
+) -> None:
+    desk = Desk(proxy.url, master)
+    run = desk.again()
+    ended(desk.service, desk.one, run)
+    proxy.next(fault, method="GET", path="buildrequests?", headers=headers_of(fault))
+    with pytest.raises(ReleaseError) as caught:
+        desk.service.state(build=desk.one, run=run)
+    assert caught.value.code.isupper()
+    proxy.clear()
+    assert desk.service.state(build=desk.one, run=run).status == "done"
+
+
+def test_an_old_state_of_a_cache_is_not_believed(master: Master, proxy: Faulty) -> None:
+    desk = Desk(proxy.url, master)
+    master.tell(RELEASE, result="running")
+    run = desk.again()
+    assert desk.service.state(build=desk.one, run=run).status == "running"
+    proxy.next("stale cache for three cycles")
+    with pytest.raises(ReleaseError):
+        desk.service.state(build=desk.one, run=run)
+    proxy.clear()
+    master.tell(RELEASE, result="success")
+    assert "success" in ended(desk.service, desk.one, run)
+
+
+def test_a_date_far_off_does_not_let_another_run_pass_for_ours(
+    master: Master, proxy: Faulty
+) -> None:
+    desk = Desk(proxy.url, master)
+    run = desk.again()
+    proxy.next("clock skew", path="masters")
+    with pytest.raises(ReleaseError) as caught:
+        desk.service.find(build=desk.one, since=desk.began)
+    assert caught.value.code == "CLOCK_SKEW"
+    ended(desk.service, desk.one, run)
+
+
+@pytest.mark.parametrize(("fault", "code"), LOGINS)
+def test_a_login_that_goes_wrong_forces_nothing(
+    master: Master, proxy: Faulty, fault: str, code: str
+) -> None:
+    desk = Desk(proxy.url, master)
+    proxy.next(fault, path="auth/login")
+    with pytest.raises(ReleaseError) as caught:
+        desk.service.start(build=desk.one)
+    assert caught.value.code == code
+    assert LOGIN.partition(":")[2] not in f"{caught.value} {caught.value.remedy}"
+    assert desk.effects() == 0
+
+
+def test_a_result_nobody_knows_is_an_error_and_never_green() -> None:
+
+    rest = rest_at("http://127.0.0.1:1/")
+    assert [result_of(rest, "x", number) for number in range(7)] == list(RESULTS)
+    for number in (None, -1, 7, 99):
+        with pytest.raises(ReleaseError) as caught:
+            result_of(rest, "build 4", number)
+        assert caught.value.code == "RESULT_UNKNOWN"

@@ -1,0 +1,167 @@
+"""Faults between us and who builds: never two runs, never something half taken for done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import faults
+import pytest
+from remote_toy import NobodyHere
+from services.azure_standin import PROJECT, Azure
+from services.faulty import Faulty, faulty
+from test_azure import build, pipeline, service
+from test_incoming import PKG, Expert
+from test_incoming import build as uploaded
+
+from relkit.adapters.incoming import Incoming
+from relkit.adapters.incoming_places import FolderUploads
+from relkit.adapters.remote_builders import RemoteBuilders
+from relkit.errors import CheckError, ReleaseError, WorldError
+
+ME = {"name": "windows", "nonce": "n1"}
+PATIENCE_SECONDS = 30.0
+STARTS = (
+    *("time-out before the effect", "time-out after the effect", "connection cut in an upload"),
+    *("401", "403", "404", "409", "429", "500 without effect", "500 with effect"),
+    *("HTML instead of JSON", "truncated body"),
+)
+READS = ("401", "403", "404", "429", "500 without effect", "HTML instead of JSON", "truncated body")
+
+
+@dataclass
+class Place:
+    """Builders that reach the pipeline by a proxy which spoils what it is told to."""
+
+    builders: RemoteBuilders
+    azure: Azure
+    proxy: Faulty
+
+    def start(self) -> ReleaseError | None:
+        try:
+            self.builders.start(build=build())
+        except ReleaseError as error:
+            return error
+        return None
+
+    def done(self) -> ReleaseError | None:
+        """Wait until the build is done; return what refuses that."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        try:
+            while (now := self.builders.state(**ME)).status == "running":
+                assert time.monotonic() < until, now
+                time.sleep(0.02)
+        except ReleaseError as error:
+            return error
+        assert now.status == "done", now
+        return None
+
+    @property
+    def results(self) -> int:
+        """How many results there are to collect."""
+        outcomes = self.builders._folder.glob("n1/windows/attempt-*/outcome.json")
+        return len([*outcomes])
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with service(tmp_path) as azure, faulty(azure.url.partition(f"/{PROJECT}")[0]) as proxy:
+        at = pipeline(f"{proxy.url}/{PROJECT}/_apis/")
+        both = {"windows": at}
+        made = RemoteBuilders(tmp_path / "builds", both, NobodyHere(), poll_seconds=0)
+        yield Place(made, azure, proxy)
+
+
+@pytest.mark.parametrize("fault", STARTS)
+def test_i54_a_start_that_goes_wrong_is_never_made_twice(place: Place, fault: str) -> None:
+    place.proxy.next(fault, method="POST", path="/runs")
+    refusal = place.start()
+    effects = len(place.azure.runs)
+    place.proxy.clear()
+    after = place.start()
+    runs = len(place.azure.runs)
+    faults.observed("builders", fault, refusal, effects=effects, after=after, effects_after=runs)
+    assert place.builders.started(**ME)
+
+
+@pytest.mark.parametrize("fault", READS)
+def test_a_look_that_goes_wrong_is_no_end_of_a_build(place: Place, fault: str) -> None:
+    assert place.start() is None
+    place.proxy.next(fault, method="GET", path="/runs/")
+    refusal = place.done()
+    effects = place.results
+    place.proxy.clear()
+    after = place.done()
+    faults.observed(
+        "builders", fault, refusal, effects=effects, after=after, effects_after=place.results
+    )
+    # Who is asked to wait some seconds has waited, and looked again.
+    assert fault == "429" or "the last that is known" in str(refusal)
+
+
+def test_a_clock_that_is_wrong_starts_nothing_twice(place: Place) -> None:
+    place.proxy.next("time-out after the effect", method="POST", path="/runs")
+    refusal = place.start()
+    place.proxy.next("clock skew", method="GET", times=2)
+    after = place.start()
+    runs = len(place.azure.runs)
+    faults.observed("builders", "clock skew", refusal, effects=1, after=after, effects_after=runs)
+
+
+def test_a_list_of_runs_that_a_cache_withholds_starts_nothing(place: Place) -> None:
+    """The cache answers 404 for a list it never had; an old list that is whole is not tried."""
+    place.proxy.next("500 with effect", method="POST", path="/runs")
+    refusal = place.start()
+    place.proxy.next("stale cache for three cycles", path="/build/builds")
+    refusal = place.start() or refusal
+    place.proxy.clear()
+    after = place.start()
+    runs = len(place.azure.runs)
+    fault = "stale cache for three cycles"
+    faults.observed("builders", fault, refusal, effects=1, after=after, effects_after=runs)
+
+
+def test_a_disk_that_is_full_here_leaves_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert place.start() is None
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("relkit.adapters.azure.unzip", full)
+        refusal = place.done()
+    assert isinstance(refusal, WorldError)
+    assert refusal.code == "DOWNLOAD_NOT_KEPT"
+    assert place.results == 0
+    assert place.done() is None
+
+
+def test_an_upload_with_other_bytes_is_not_taken(tmp_path: Path) -> None:
+    expert = Expert(tmp_path / "server")
+    at = Incoming(FolderUploads(expert.root), folder="/incoming/macos", builder="https://b.example")
+    expert.put_all()
+    expert.put(PKG, b"other bytes")
+    out = tmp_path / "out"
+    out.mkdir()
+    run = at.start(build=uploaded())
+    with pytest.raises(CheckError) as refused:
+        at.fetch(build=uploaded(), run=run, folder=out)
+    assert [*out.iterdir()] == []
+    expert.put_files()
+    at.fetch(build=uploaded(), run=run, folder=out)
+    whole = int((out / PKG).read_bytes() == expert.files[PKG])
+    faults.observed("builders", "wrong digest", refused.value, effects=0, effects_after=whole)
+
+
+def test_a_stranger_among_the_uploads_is_named(tmp_path: Path) -> None:
+    expert = Expert(tmp_path / "server")
+    at = Incoming(FolderUploads(expert.root), folder="/incoming/macos", builder="https://b.example")
+    expert.put_all()
+    expert.put("somebody-elses.pkg", b"x")
+    state = at.state(build=uploaded(), run=at.start(build=uploaded()))
+    assert state.status == "failed"
+    assert "somebody-elses.pkg" in state.detail
