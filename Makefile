@@ -10,6 +10,7 @@ LAB =
 JOBS = 2
 EACH = place
 SNAPSHOTS = build/crash-matrix
+FAULTS = $(CURDIR)/build/faults
 UV ?= uv
 
 VENV = .venv
@@ -31,7 +32,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONUSERBASE PIP_TARGET PIP_USER 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help rehearse lab test test-slow crash-matrix tamper-matrix bench lint env blurb lock clean env-test tools browser
+.PHONY: help rehearse lab test test-slow crash-matrix fault-table tamper-matrix bench lint env blurb lock clean env-test tools browser
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
@@ -52,6 +53,12 @@ test-slow: env-test browser ## Run the slow tests: whole rehearsals, kills, a re
 # EACH is type, place or action; SNAPSHOTS is kept, and the next run goes on there.
 crash-matrix: env-test ## Crash rehearsals at hundreds of points; write docs/crash-matrix.md: EACH=place
 	$(BIN)/python tests/crash_matrix.py --each $(EACH) --table docs/crash-matrix.md $(SNAPSHOTS)
+
+fault-table: env-test ## Run the tests of faults, fast and slow; write docs/faults.md
+	rm -rf $(FAULTS)
+	RELKIT_NO_SKIP=1 RELKIT_FAULTS=$(FAULTS) $(BIN)/python -m pytest -n $(JOBS) \
+		-m "slow or not slow" tests/test_faults_*.py
+	$(BIN)/python tests/fault_table.py $(FAULTS) docs/faults.md
 
 tamper-matrix: env-test ## Tamper with sealed records in thousands of ways; all must be refused
 	RELKIT_MATRIX=1 $(BIN)/python -m pytest -m slow -s tests/test_tamper.py

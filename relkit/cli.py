@@ -9,11 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +19,18 @@ from relkit import (
     cli_decide,
     cli_doctor,
     cli_export,
+    cli_run,
     cli_sbom,
     cli_verify,
     cli_verify_record,
     cli_verify_release,
 )
+from relkit.cli_run import WAITING, folder_of, open_run
 from relkit.errors import ReleaseError
 
 if TYPE_CHECKING:
-    from relkit.opening import Opened
     from relkit.run import Run
 
-WAITING = 75
 INTERRUPTED = 130
 CUT = 141
 Commands = Any  # argparse gives its type no public name
@@ -63,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--repo", default="", help="a CPython repository; else a small sample tree")
     _release_options(one, "worlds/rehearsal.toml")
     one.add_argument("--picks", default="", help="commits to pick onto the last candidate")
-    one = _command(commands, "run", _run, "every step that is ready, in batch")
+    one = _command(commands, "run", cli_run.run, "every step that is ready, in batch")
     _release_options(one, "worlds/practice.toml")
     one.add_argument("--picks", default="", help="commits to pick onto the last candidate")
     one.add_argument(
@@ -116,7 +114,7 @@ def _later(commands: Commands) -> None:
 def _command(
     commands: Commands, name: str, function: Callable[[argparse.Namespace], int], about: str
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=about, description=about)
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
     parser.set_defaults(command=function)
     return parser
 
@@ -145,24 +143,10 @@ def _rehearse(options: argparse.Namespace) -> int:
     """Make the world, run the notebook to its end, seal the record, say where everything is."""
     from relkit.rehearsal.report import report
 
-    status = _run(options)
+    status = cli_run.run(options)
     if status == 0:
-        print(report(_folder(options)))
+        print(report(folder_of(options)))
     return status
-
-
-def _open(options: argparse.Namespace) -> Opened:
-    from relkit.opening import open_release
-
-    return open_release(
-        options.version,
-        options.kind,
-        getattr(options, "date", ""),
-        options.world,
-        options.records,
-        getattr(options, "repo", ""),
-        getattr(options, "picks", ""),
-    )
 
 
 @contextmanager
@@ -174,8 +158,8 @@ def _begun(options: argparse.Namespace) -> Iterator[Run]:
     from relkit import page
     from relkit.history import History
 
-    History.read(_folder(options))
-    opened = _open(options)
+    History.read(folder_of(options))
+    opened = open_run(options)
     opened.run.observe = lambda text: print(text, file=sys.stderr)
     try:
         yield opened.run
@@ -184,94 +168,11 @@ def _begun(options: argparse.Namespace) -> Iterator[Run]:
         opened.close()
 
 
-def _run(options: argparse.Namespace) -> int:
-    """Attempt all steps; where they wait for others, wait as long as was asked for, and go on."""
-    from relkit import awaiting, seal
-
-    limit = getattr(options, "wait", "")
-    until = time.monotonic() + awaiting.duration(limit) if limit else None
-    status = _attempt(options, until)
-    while status == WAITING and until is not None and time.monotonic() < until:
-        print(f"Waiting until {_clock_in(until)}; looking at most every minute.", file=sys.stderr)
-        if not awaiting.wait(lambda: _held_up(options), until):
-            break
-        status = _attempt(options, until)
-    if status == 0:
-        with closing(_open(options)) as opened:
-            seal.close(_folder(options), opened.run.world)
-    elif status == WAITING:
-        print(_awaited(options), file=sys.stderr)
-    return status
-
-
-def _attempt(options: argparse.Namespace, until: float | None) -> int:
-    """Open the run once here, so that what is wrong is refused before a notebook is started."""
-    from relkit import awaiting, batch, render
-    from relkit.environment import environment
-    from relkit.history import History
-
-    folder = _folder(options)
-    if (folder / "ledger.head").exists():
-        History.read(folder).require_going()
-    _open(options).close()
-    history = History.read(folder)
-    names = ["version", "kind", "date", "world", "records", *(["picks"] if options.picks else [])]
-    given = {name: getattr(options, name) for name in names}
-    target = batch.next_attempt(folder, "run")
-    source = render.notebook(history.release.kind)
-    patience = {} if until is None else {"RELKIT_PATIENCE": awaiting.patience(until)}
-    with environment(**patience):
-        status = batch.execute(source, target, given, progress=sys.stderr.isatty())
-    if status:
-        print(_why(target), file=sys.stderr)
-    return status
-
-
-def _held_up(options: argparse.Namespace) -> bool:
-    from relkit import awaiting
-
-    with closing(_open(options)) as opened:
-        return awaiting.held_up(opened.run)
-
-
-def _awaited(options: argparse.Namespace) -> str:
-    """Return the table of all that is awaited; what is there by now is not, if we can look."""
-    from relkit import awaiting
-    from relkit.errors import RecordError
-    from relkit.history import History
-
-    try:
-        with closing(_open(options)) as opened:
-            return awaiting.awaited(opened.run).text
-    except RecordError:  # somebody else has opened the run meanwhile
-        return awaiting.awaited(History.read(_folder(options))).text
-
-
-def _clock_in(until: float) -> str:
-    end = datetime.now(UTC) + timedelta(seconds=until - time.monotonic())
-    return f"{end:%Y-%m-%d %H:%M} UTC"
-
-
-def _why(attempt: Path) -> str:
-    """Return why an attempt stopped, and where it can be read."""
-    import nbformat
-
-    mark = nbformat.read(attempt, as_version=4).metadata.get("relkit", {})
-    lines = [f"{mark.get('status')} at {mark.get('cell')}: {mark.get('why')}", mark.get("remedy")]
-    return "\n".join(filter(None, [*lines, f"Read {attempt}"]))
-
-
-def _folder(options: argparse.Namespace) -> Path:
-    from relkit.opening import record_folder
-
-    return record_folder(options.version, options.records, options.kind)
-
-
 def _status(options: argparse.Namespace) -> int:
     from relkit import awaiting, flags, view
     from relkit.history import History
 
-    history = History.read(_folder(options))
+    history = History.read(folder_of(options))
     parts = [view.opened(history), flags.flags(history), view.status(history)]
     parts.append(awaiting.awaited(history))
     print(view.View.of(parts).text)
@@ -332,11 +233,11 @@ def _seal(options: argparse.Namespace) -> int:
     from relkit.opening import world_is_there
     from relkit.rehearsal.report import verifying
 
-    folder = _folder(options)
+    folder = folder_of(options)
     if world_is_there(folder, options.world):
         recorded = History.read(folder).inputs  # the folder's own name may have been given
         about = {"version": recorded.version, "kind": recorded.kind}
-        with closing(_open(argparse.Namespace(**vars(options) | about))) as opened:
+        with closing(open_run(argparse.Namespace(**vars(options) | about))) as opened:
             sealed = seal.close(folder, opened.run.world)
     else:
         sealed = seal.seal(folder)

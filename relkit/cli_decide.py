@@ -111,7 +111,7 @@ def _answered(options: argparse.Namespace) -> Path:
         confirm(request.digest, options.verdict)
     if options.verdict == "approve" and request.typed:
         asking = sys.stdin.isatty() and not options.production
-        require_typed(request, input(f"{PRODUCTION} ") if asking else options.production)
+        require_typed(request, _typed() if asking else options.production)
     before = [one.at for one in said_before(place, options.who, options.role)]
     text = decision_text(
         request,
@@ -152,6 +152,14 @@ def confirm(digest: str, verdict: str, ask: Callable[[str], str] = input) -> Non
         code="GATE_LOCKED",
         remedy="Nothing was signed. Read the request again, compare the digest with the notebook.",
     )
+
+
+def _typed() -> str:
+    """Ask for the name of the world; whoever ends the input has typed nothing."""
+    try:
+        return input(f"{PRODUCTION} ")
+    except EOFError:
+        return ""
 
 
 def _require_askable(request: Request, options: argparse.Namespace) -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from relkit.doctor import Finding
+
+SHORT = 110  # characters of what was found, in a line
 
 
 def declare(commands: Any) -> None:  # noqa: ANN401 (argparse gives its type no public name)
@@ -31,15 +36,32 @@ def doctor(options: argparse.Namespace) -> int:
         print(f"Python {release.version} in the world {world.name}", end="")
         print(" (a rehearsal)" if world.rehearsal else ": PRODUCTION; nothing is begun")
         for one in examine(release, world):
-            print(
-                f"{'ok' if one.well else '!!'}  {one.what}: {one.found or one.stands}", flush=True
-            )
+            print(in_a_line(one), flush=True)
             if not one.well:
                 ill.append(one)
     finally:
         close()
-    print()
-    for one in ill:
-        print(f"{one.stands}: {one.what}\n    {one.found}\n    What to do: {one.remedy}")
-    print(f"{len(ill)} things to see to." if ill else "All is well.")
+    print("", *to_see_to(ill), sep="\n")
+    print(f"{len(ill)} of these are to be seen to." if ill else "All is well.")
     return int(bool(ill))
+
+
+def in_a_line(one: Finding) -> str:
+    """Return what was found as one line; an ill thing begins with its code."""
+    found = " ".join(one.found.split())
+    if one.well:
+        return f"ok  {one.what}: {found or one.stands}"
+    cut = f"{found[:SHORT]}…" if len(found) > SHORT else found
+    return f"!!  {one.what}: {one.stands}" + (f": {cut}" if cut else "")
+
+
+def to_see_to(ill: list[Finding]) -> list[str]:
+    """Return what is to be done; what is the same about several things is said once."""
+    same: dict[tuple[str, str, str], list[str]] = {}
+    for one in ill:
+        same.setdefault((one.stands, one.found, one.remedy), []).append(one.what)
+    lines = []
+    for (stands, found, remedy), names in same.items():
+        said = [f"    {line.strip()}" for line in found.splitlines() if line.strip()]
+        lines += [f"{stands}: {'; '.join(names)}", *said, f"    What to do: {remedy}"]
+    return lines

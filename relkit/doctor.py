@@ -55,7 +55,7 @@ def probes(release: Release, world: World) -> dict[str, Callable[[], object]]:
         "upstream, by git": lambda: _required(world.repo.remote_ref(remote="upstream", ref=head)),
         "the fork, by git": lambda: world.repo.remote_ref(remote="fork", ref=head) or "no branch",
         "protection of the branch": lambda: world.tracker.protection(branch=release.branch),
-        "blockers of the branch": lambda: world.tracker.labelled(label="release-blocker").complete,
+        "blockers of the branch": lambda: _blockers(world),
         "buildbots": lambda: _buildbots(release, world),
         "builds": lambda: world.builders.state(name="source", nonce=world.nonce).status,
         "staging of the download server": lambda: _staging(release, world),
@@ -65,8 +65,10 @@ def probes(release: Release, world: World) -> dict[str, Callable[[], object]]:
         "python.org, API v1": lambda: f"{len(site.files(slug=release.slug))} files",
         "python.org, as the public sees it": lambda: world.public.fetch(path="/downloads/").status,
         "release data": lambda: world.announcements.status(series=release.version.series),
-        "messages to people": lambda: world.people.told(nonce=f"{world.nonce}-doctor"),
-        "answers of people": lambda: len(world.people.answers(key=NOBODY)),
+        "messages to people": lambda: _told(world),
+        "answers of people": lambda: (
+            f"{len(world.people.answers(key=NOBODY))} to a request nobody put"
+        ),
     }
 
 
@@ -98,6 +100,16 @@ def _required(head: str | None) -> str:
     return head
 
 
+def _blockers(world: World) -> str:
+    found = world.tracker.labelled(label="release-blocker")
+    return f"{len(found.items)} open, of all branches{'' if found.complete else ', and maybe more'}"
+
+
+def _told(world: World) -> str:
+    there = world.people.told(nonce=f"{world.nonce}-doctor")
+    return "one of the doctor's" if there else "can be looked up"
+
+
 def _buildbots(release: Release, world: World) -> str:
     head = world.repo.remote_ref(remote="upstream", ref=f"refs/heads/{release.branch}")
     bots = world.buildbots.stable(branch=release.branch, commit=_required(head))
@@ -108,12 +120,19 @@ def _buildbots(release: Release, world: World) -> str:
 def _staging(release: Release, world: World) -> str:
     """Put a small file into staging, read it there, and take it away again."""
     text = f"relkit looks whether the staging of Python {release.version} can be written.\n"
-    digest, where = sha256(text.encode()).hexdigest(), {"folder": release.folder, "name": PROBE}
+    path, digest = f"{release.folder}/{PROBE}", sha256(text.encode()).hexdigest()
+    files = {path: digest}
     world.artifacts.write(name=PROBE, text=text)
     try:
-        world.downloads.stage(**where, sha256=digest)
-        there = world.downloads.staged(**where)
-        world.downloads.unstage(**where, sha256=digest)
+        world.downloads.stage_all(files=files)
+        there = world.downloads.staged_all(paths=(path,))[path]
+        world.downloads.unstage_all(files=files)
     finally:
         world.artifacts.discard(name=PROBE)
-    return f"written, read as {there and there.artifact.sha256:.12}, removed"
+    if (found := there.artifact.sha256 if there else "nothing") != digest:
+        raise ReleaseError(
+            f"{PROBE} was written with the SHA-256 {digest}, and read as {found}",
+            code="DIGEST_CHANGED",
+            remedy="See who else writes to staging just now; then run this again.",
+        )
+    return f"written, read as {found:.12}, removed"

@@ -24,6 +24,7 @@ from relkit.view import View
 
 FORM = "Here is a form; it comes back when this cell is run."
 RECORDED = "Recorded."
+FINAL = "PRODUCTION: the way back ends here. To approve, type the name of the world: {}"
 WIDE = {"width": "100%", "max_width": "50em"}
 
 
@@ -41,8 +42,9 @@ def decide(run: Run, proposal: Proposal, words: Callable[[], View]) -> None:
     who = run.manager
     approve, reject = _button("Approve", "check"), _button("Reject", "times")
     name_back = run.typed(name)
-    typed = widgets.Text(placeholder=f"type {name_back}", description="Production", layout=WIDE)
+    typed = widgets.Text(placeholder="its name", description="World", layout=WIDE)
     typed.add_class(f"relkit-{name}-production")
+    warning = widgets.HTML(view.line(FINAL.format(name_back), strong=True).html)
 
     def use(button: widgets.Button, reason: str) -> View:
         verdict: Verdict = "approve" if button is approve else "reject"
@@ -50,7 +52,7 @@ def decide(run: Run, proposal: Proposal, words: Callable[[], View]) -> None:
         return words()
 
     title = f"You decide as {MANAGER}, {who}, on plan {proposal.plan.digest}"
-    more = [typed] if name_back else []
+    more = [warning, typed] if name_back else []
     _form(f"relkit-{name}", words(), title, "what you looked at", [approve, reject], use, more=more)
 
 
@@ -110,7 +112,7 @@ def _form(  # noqa: PLR0913, PLR0917 (the parts of a form)
     buttons: list[widgets.Button],
     use: Callable[[widgets.Button, str], View],
     field: str = "Reason",
-    more: Sequence[widgets.Text] = (),
+    more: Sequence[widgets.Widget] = (),
 ) -> None:
     """Show words above a form of a reason and buttons; what `use` returns takes their place.
 

@@ -16,6 +16,7 @@ from relkit.policy import MANAGER
 from relkit.ports import World
 from relkit.release import Release
 from relkit.standing import Progress, Proposal
+from relkit.step import Step
 from relkit.values import Json, Request, Signed, digest_of
 
 Observer = Callable[[str], None]
@@ -107,12 +108,9 @@ class Held(History):
     def typed(self, name: str) -> str:
         """Return what is typed back to approve a step: the name of a world that is no rehearsal.
 
-        It is asked where the way back ends: the step, or one right after it, is irreversible.
+        It is asked where the way back ends: at the last gate before a step that is irreversible.
         """
-        final = any(
-            one.irreversible and name in {one.name, *(before.name for before in one.after)}
-            for one in self.steps.values()
-        )
+        final = any(name in _last_gates(one) for one in self.steps.values() if one.irreversible)
         return "" if self.inputs.rehearsal or not final else self.inputs.world
 
     def said(self, request: Request, who: str, role: str, verdict: Verdict, reason: str) -> Signed:
@@ -160,3 +158,10 @@ class Held(History):
                 remedy="Set the clock of this machine, then run this again.",
             )
         self._account(self.ledger.append(entry))
+
+
+def _last_gates(step: Step[Any]) -> set[str]:
+    """Return the steps at whose gates people say the last word before a step; itself, if it has."""
+    if step.gate:
+        return {step.name}
+    return {gate for before in step.after for gate in _last_gates(before)}

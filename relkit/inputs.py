@@ -63,6 +63,7 @@ def opening(release: Release, world: World) -> log.Opened:
         picks=release.picks,
         world=world.name,
         world_digest=world.digest,
+        systems=world.systems,
         policy_digest=world.policy.digest,
         policy=world.policy.to_data(),
         rehearsal=world.rehearsal,

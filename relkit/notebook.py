@@ -9,6 +9,7 @@ ledger and plain; a click is nothing without its record.
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from relkit.errors import (
 from relkit.forms import show
 from relkit.graph import as_text, draw
 from relkit.history import History, Proposal, Status
-from relkit.opening import Opened, open_release, record_folder
+from relkit.opening import Opened, open_release, project_folder, record_folder
 from relkit.policy import MANAGER
 from relkit.progress import Ticker
 from relkit.release import Release
@@ -85,11 +86,11 @@ def open_run(
     folder = record_folder(version, records, kind)
     _let_go(folder)
     if finished := _finished(folder, version, kind, date, picks):
-        return Face(finished).opened()
+        return Face(finished, world).opened()
     _HELD[folder] = open_release(version, kind, date, world, records, picks=picks)
     if patience := os.environ.get("RELKIT_PATIENCE"):
         _HELD[folder].run.patience_seconds = float(patience)
-    return Face(_HELD[folder].run).opened()
+    return Face(_HELD[folder].run, world).opened()
 
 
 def _finished(folder: Path, version: str, kind: str, date: str, picks: str) -> History | None:
@@ -131,8 +132,9 @@ atexit.register(lambda: _let_go(*_HELD))
 class Face(Verbs):
     """A run as the notebook shows it; of a sealed record only what was recorded is shown."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, world: str = "") -> None:
         self._history = history
+        self._world = world
         self._run = history if isinstance(history, Run) else None
         self._pictures: list[Any] = []
         self._states: dict[str, Status] = {}
@@ -231,16 +233,22 @@ class Face(Verbs):
             show(view.line(f"Sealed. Read {folder / 'release.html'}"))
             return
         _let_go(folder)
-        where = ["--records", str(folder.parent)]
+        where = ["--records", str(folder.parent), *self._world_file()]
         command = [sys.executable, "-m", "relkit", "seal", folder.name, *where]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
+            why, _, remedy = " ".join(made.stderr.split()).partition(" What to do: ")
+            look = f"Look into it: relkit status {folder.name} shows how the run stands."
             raise RecordError(
-                f"the record is not sealed: {' '.join(made.stderr.split())}",
-                code="NOT_SEALED",
-                remedy=f"Look into it: relkit status {folder.name} shows how the run stands.",
+                f"the record is not sealed: {why}", code="NOT_SEALED", remedy=remedy or look
             )
         show(View.of(view.line(one) for one in made.stdout.splitlines()))
+
+    def _world_file(self) -> list[str]:
+        """Return how a command is told of the world's file; nothing if it is not the run's own."""
+        path = project_folder() / self._world
+        there = path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest()
+        return ["--world", self._world] if there == self._history.inputs.world_digest else []
 
     def _recorded(self, name: str, *, actions_only: bool = False) -> None:
         recorded = self._history.recorded(name)

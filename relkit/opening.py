@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import relkit.steps  # noqa: F401 (declares the steps)
 from relkit import records as log
-from relkit.errors import RecordError, UsageError
+from relkit.errors import UsageError
 from relkit.inputs import inputs
 from relkit.kinds import BESIDE
 from relkit.ledger import Ledger
@@ -21,7 +20,6 @@ from relkit.release import Release, Version
 from relkit.run import Run
 from relkit.worlds import WorldFile, read_world_file
 
-GIT_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_SSH_COMMAND")
 ANY_DAY = "2000-01-01"  # what stands beside versions has its name on every day
 
 
@@ -158,13 +156,3 @@ def _world_file(world: str, recorded: log.Opened | None) -> Path:
         code="WORLD_FILE",
         remedy="Name the world's file: --world worlds/rehearsal.toml.",
     )
-
-
-def require_clean_environment() -> None:
-    """Raise `RecordError` (``ENV_GIT``) if git is redirected by the environment."""
-    if found := [name for name in GIT_VARIABLES if name in os.environ]:
-        raise RecordError(
-            f"the environment sets {', '.join(found)}",
-            code="ENV_GIT",
-            remedy="Unset these variables: they would redirect git to another repository.",
-        )

@@ -295,38 +295,23 @@ class Signers(Protocol):
 class Downloads(Protocol):
     """The download server: a staging area that is not public, and the public tree."""
 
-    def stage(self, *, folder: str, name: str, sha256: str) -> None:
-        """Upload a collected file (or signature) to staging."""
-
     def stage_all(self, *, files: dict[str, str]) -> None:
         """Upload collected files to staging: digests by path, such as ``ftp/python/…/NAME``.
 
         What is there already is not sent again, and what had arrived of a file is kept.
         """
 
-    def staged(self, *, folder: str, name: str) -> StoredFile | None:
-        """Return a file in staging, hashed on the server."""
-
     def staged_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
         """Return several files in staging by path, hashed on the server."""
 
-    def unstage(self, *, folder: str, name: str, sha256: str) -> None:
-        """Remove a file from staging, if it has this digest."""
-
     def unstage_all(self, *, files: dict[str, str]) -> None:
         """Remove files from staging, each if it has its digest."""
-
-    def place(self, *, folder: str, name: str, sha256: str) -> None:
-        """Move from staging to the public tree in one step, never over another file."""
 
     def place_all(self, *, files: dict[str, str]) -> None:
         """Move files, digests by path, from staging to the public tree, each in one step.
 
         Whatever can be refused is refused before the first of them moves.
         """
-
-    def placed(self, *, folder: str, name: str) -> StoredFile | None:
-        """Return a file of the public tree, hashed on the server."""
 
     def placed_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
         """Return several files of the public tree by path, hashed on the server."""
@@ -542,5 +527,7 @@ class World:
     """How long `apply` waits for a build or a person before it says so and ends."""
     tests: tuple[str, ...]
     """The test selection run from the unpacked tarball."""
+    systems: tuple[str, ...] = ()
+    """In production where everything is, for the record: ``git.upstream: ADDRESS``."""
     secrets: Callable[[], tuple[str, ...]] = tuple
     """What the world signs in with, asked for only to look for it where it must not be."""

@@ -39,6 +39,8 @@ class Opened(Value):
     policy_digest: Digest
     policy: Json
     """Who may decide and sign: a `relkit.policy.Policy` with that digest."""
+    systems: tuple[str, ...] = ()
+    """In production the real systems, each as ``git.upstream: ADDRESS``."""
     rehearsal: bool
     nonce: str
     relkit: str

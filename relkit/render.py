@@ -41,8 +41,8 @@ PARAMETERS_PROSE = """\
 
 {version}; the kind, which must fit it; the date of the release (`2026-05-05`, or a time in UTC;
 empty: the day the run is opened); the world it is made in; the folder of the records{picks}. No
-secrets: these stand in the record. The world given here is for practice, so that nothing real can
-happen."""
+secrets: these stand in the record. In `worlds/practice.toml` nothing real can happen; for a real
+release a file of production stands here, as `docs/production.md` says."""
 VERSION_PROSE = "The version"
 BRANCH_PROSE = "The branch, as text, for `version`: a transition is about a branch"
 PICKS_PROSE = """;

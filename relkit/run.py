@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -109,7 +109,8 @@ class Run(Deciding, Respinning, Deviating):
             if not awaited:
                 return proposal
             deadlines = [self._await(proposal, wait) for wait in awaited]
-            shown = f"until {min(deadlines):%Y-%m-%d %H:%M} UTC {awaited[0].progress}".rstrip()
+            until = f"until {min(deadlines):%Y-%m-%d %H:%M} UTC"
+            shown = ": ".join(filter(None, [until, awaited[0].progress]))
             self.observe(f"waiting for {awaited[0].what} from {awaited[0].whom} {shown}")
             if time.monotonic() > end or min(deadlines) < self.world.clock.now():
                 raise WaitingError(
@@ -164,9 +165,17 @@ class Run(Deciding, Respinning, Deviating):
                 f"{proposal.plan.digest:.8}"
                 + "".join(f"; refused: {one}" for one in self.refusals(proposal.step.name)),
                 code="GATE_OPEN",
-                remedy="Decide in the notebook, or with relkit decide on the request "
-                f"{proposal.plan.digest:.8}….json; then run this again.",
+                remedy=f"{self._decide(missing)} on the request {proposal.plan.digest:.8}….json; "
+                "then run this again.",
             )
+
+    def _decide(self, roles: Sequence[str]) -> str:
+        """Return how these roles decide: those who sit here in the notebook, others elsewhere."""
+        elsewhere = [one for one in roles if one not in self.policy.present]
+        if not elsewhere:
+            return "Decide in the notebook, or with relkit decide"
+        here = "Decide in the notebook, and have" if len(elsewhere) < len(roles) else "Have"
+        return f"{here} {' and '.join(elsewhere)} decide elsewhere, with relkit decide"
 
     def _carry_out(self, proposal: Proposal, number: int) -> None:
         """Ask, record, act, ask again, record."""

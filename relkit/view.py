@@ -21,7 +21,7 @@ from relkit.adapters.ssh import fingerprint
 from relkit.errors import ReleaseError
 from relkit.history import History, Proposal
 from relkit.plain import visible
-from relkit.plan import ActionData, EvidenceData, PlanData, WaitData
+from relkit.plan import ActionData, Call, EvidenceData, PlanData, WaitData
 from relkit.records import Record
 from relkit.release import Release
 from relkit.step import Step
@@ -35,6 +35,8 @@ STATES = {
     "begun": "begun, not finished",
     "complete": "complete",
 }
+REHEARSAL = "REHEARSAL: everything here is local; no release of Python is made"
+PRODUCTION = "PRODUCTION: what is carried out here is done to the real systems"
 VERDICTS = {"pass": "ok", "warning": "WARNING", "fail": "FAILED", "unknown": "UNKNOWN"}
 SCHEMES = {"ssh": "SSH key", "gpg": "GPG key", "sigstore": "Sigstore identity"}
 PLACES = {"notebook": "in the notebook", "answer": "sent as an answer"}
@@ -43,6 +45,7 @@ SHORT = f"{CELL};white-space:pre"
 WORDS = f"{CELL};white-space:pre-wrap"
 DIGESTS = f"{WORDS};overflow-wrap:anywhere;min-width:12em"
 SCROLLED = "max-height:30em;overflow:auto;margin:.5em 0 1em"
+MANY = 8  # parts of an action's argument that are listed, each on a line
 FEW = 3  # lines of a text that is shown at once
 UNBROKEN = 24  # characters of a cell, or of a word in it, that stays on one line
 
@@ -123,19 +126,19 @@ def opened(history: History) -> View:
     """Return what the run was opened with, and how far it is."""
     now = history.inputs
     done = sum(history.status(name) == "complete" for name in history.steps)
-    banner = "REHEARSAL: everything here is local; no release of Python is made" * now.rehearsal
+    banner = REHEARSAL if now.rehearsal else PRODUCTION
     rows = [
         _subject(history.release),
         ("dated", f"{now.time:%Y-%m-%d %H:%M} UTC"),
         ("branch", history.release.branch),
         ("world", f"{now.world}, digest {now.world_digest}"),
+        *(("system", one) for one in now.systems),
         ("policy", f"digest {now.policy_digest}"),
         ("recipe", f"digest {now.steps_digest}, relkit {now.relkit}"),
         ("ledger", f"{len(history.ledger.records)} records, head {history.ledger.head}"),
         ("steps", f"{done} of {len(history.steps)} complete, revision {history.revision}"),
     ]
-    head = line(banner, strong=True) if banner else View("", "")
-    return View.of([head, table(("", ""), rows)])
+    return View.of([line(banner, strong=True), table(("", ""), rows)])
 
 
 def _subject(release: Release) -> tuple[str, str]:
@@ -228,11 +231,39 @@ def _evidence(evidence: EvidenceData, *, unfolded: bool) -> View:
 
 
 def _actions(shown: Proposal) -> View:
+    """Return what is done; the parts of what is done to many at once are listed below, folded."""
+    actions = list(enumerate(shown.plan.actions))
     rows = [
-        (number, str(action.do), _undo(action), _done(shown, number))
-        for number, action in enumerate(shown.plan.actions)
+        (number + 1, _deed(action.do), _undo(action), _done(shown, number))
+        for number, action in actions
     ]
-    return table(("", "action", "way back", "state"), rows)
+    lists = [
+        details(f"{name} of action {number + 1}: {len(value)}", "\n".join(_each(value)))
+        for number, action in actions
+        for name, value in _many(action.do).items()
+    ]
+    return View.of([table(("", "action", "way back", "state"), rows), *lists])
+
+
+def _deed(call: Call) -> str:
+    counted = {name: f"{len(value)}, listed below" for name, value in _many(call).items()}
+    return str(call.model_copy(update={"arguments": {**call.arguments, **counted}}))
+
+
+def _many(call: Call) -> dict[str, dict[str, Any] | list[Any]]:
+    """Return those arguments that are many things; one thing has a name."""
+    return {
+        name: one
+        for name, one in call.arguments.items()
+        if isinstance(one, dict | list) and len(one) >= MANY and "name" not in one
+    }
+
+
+def _each(value: dict[str, Any] | list[Any]) -> list[str]:
+    if isinstance(value, list):
+        return [in_words(one) for one in value]
+    width = max(map(len, value))
+    return [f"{name:<{width}}  {in_words(one)}" for name, one in value.items()]
 
 
 def _undo(action: ActionData) -> str:

@@ -138,23 +138,44 @@ def hosts(services: Services) -> list[tuple[str, str]]:
 
     A path without a host is on this machine; so is an address that names none.
     """
+    return [
+        (name, value if name.endswith(".host") else host_of(value))
+        for name, value in addresses(services)
+    ]
+
+
+def addresses(services: Services) -> list[tuple[str, str]]:
+    """Return each address and each server of the services, by its place: ``git.upstream``."""
     found = []
     for part, fields in services.model_dump(exclude_none=True).items():
         for field, value in fields.items():
-            if field == "host":
-                found.append((f"{part}.{field}", value))
-            elif field in ADDRESSES:
+            if field == "host" or field in ADDRESSES:
                 values = value if isinstance(value, tuple) else (value,)
-                found += [(f"{part}.{field}", host_of(one)) for one in values if one]
+                found += [(f"{part}.{field}", one) for one in values if one]
     return found
 
 
 def host_of(address: str) -> str:
-    """Return the host of an address: a URL, or git's short form for SSH; else this machine."""
-    if "://" in address:
-        return urlsplit(address).hostname or "localhost"
-    short = SHORT.match(address)
-    return short[1] if short else "localhost"
+    """Return the host of an address: a URL, git's short form for SSH, or a path on this machine.
+
+    What is none of these names no place that is known, and so is not on this machine. Raises
+    `UsageError` (``BAD_URL``).
+    """
+    if address.startswith("/"):
+        return "localhost"
+    if "://" not in address:
+        short = SHORT.match(address)
+        return short[1] if short else address
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # a number that no port has is found out only here
+    except ValueError as error:
+        raise UsageError(
+            f"{address[:80]!a} is no address: {str(error)[:80]!a}",
+            code="BAD_URL",
+            remedy="Correct it in the world's file: an absolute path, https:// or ssh://.",
+        ) from error
+    return parts.hostname or "localhost"
 
 
 def _first_line(error: Exception) -> str:

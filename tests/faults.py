@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,21 +36,35 @@ FAULTS = (
     "clock skew",
 )
 
+STATE = re.compile(
+    r"(?:nothing|not|never) (?:(?:is|was|were|be) )?(?:known|kept|sent|done|put|pushed|changed"
+    r"|written|overwritten|replaced|purged|appeared|show)|no signature was|does not show"
+    r"|cannot be (?:told|taken)|be looked at|is (?:there|now|gone)|already has|the site has"
+    r"|has the digest|listed yet|belong to|says|was changed",
+    flags=re.IGNORECASE,
+)
+"""How a refusal says what is the case now; which words are right is for people to judge."""
+
 
 @dataclass(frozen=True)
 class Row:
     """What came of a fault at a port.
 
-    `code` is the refusal's; empty: the call went on and was read back as done. `effects` is how
-    often the deed was there afterwards. `after` is how it went on when it was run again: ``done``,
-    or a code.
+    `code` is the refusal's; empty: the call went on and was read back as done. `first` is how
+    often the deed was there then, `effects` how often in the end. `after` is how it went on when
+    it was run again: ``done``, or a code.
     """
 
     port: str
     fault: str
     code: str
+    first: int
     effects: int
     after: str
+    says: str
+    """What the refusal says, and what it advises."""
+    test: str
+    """The test that saw it: file and name, as pytest has them."""
 
 
 def observed(
@@ -77,7 +92,14 @@ def observed(
         assert refusal.code.isupper(), refusal.code
         assert len(str(refusal)) > len(refusal.code) + 10, f"{port}, {fault}: nothing is said"
         assert len(refusal.remedy) > 10, f"{port}, {fault}: nothing is advised"
-    row = Row(port, fault, refusal.code if refusal else "", final, after.code if after else "done")
+        said = f"{refusal} {refusal.remedy}"
+        assert STATE.search(said), f"{port}, {fault}: how it stands is not said: {said}"
+    row = Row(
+        *(port, fault, refusal.code if refusal else "", effects, final),
+        after=after.code if after else "done",
+        says=f"{refusal} | {refusal.remedy}" if refusal else "",
+        test=os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0],
+    )
     if after is None:
         assert final == 1, f"{port}, {fault}: run again it said done, and nothing was"
     if folder := os.environ.get("RELKIT_FAULTS"):

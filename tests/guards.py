@@ -140,6 +140,11 @@ def none_of_them(found: dict[str, Any], _given: Mapping[str, Any]) -> dict[str, 
     return dict.fromkeys(found)
 
 
+def strays(found: dict[str, Any], _given: Mapping[str, Any]) -> dict[str, StoredFile]:
+    """Give a file of somebody else at each path."""
+    return dict.fromkeys(found, StoredFile(artifact=STRAY, mode="0644"))
+
+
 def instead(value: object) -> Bad:
     """Give a value, whatever was asked."""
     return lambda _found, _given: value
@@ -475,8 +480,8 @@ GUARDS = (
     Guard(
         "read-back",
         "UNWANTED_FILE",
-        "downloads.placed",
-        instead(StoredFile(artifact=STRAY, mode="0644")),
+        "downloads.placed_all",
+        strays,
         when=lambda release: bool(unwanted(release)),
     ),
     *(
@@ -597,8 +602,8 @@ GUARDS = (
     Guard(
         "read-back-late",
         "UNWANTED_FILE",
-        "downloads.placed",
-        instead(StoredFile(artifact=STRAY, mode="0644")),
+        "downloads.placed_all",
+        strays,
     ),
     Guard("read-back-late", "SIGNATURE_MISSING", "signers.companion", nothing),
 )

@@ -331,7 +331,8 @@ def final_world(opened: Opened) -> dict[str, Any]:
             plain(path.name): plain(path.read_text()) for path in sorted(state.glob("outbox/*"))
         },
         "evidence": {
-            plain(path.name): plain(path.read_text()) for path in sorted(state.glob("evidence/*"))
+            re.sub(r"-[0-9a-f]{8}\.json", ".json", plain(path.name)): plain(path.read_text())
+            for path in sorted(state.glob("evidence/*"))
         },
         "tracker": json.loads((state / "tracker.json").read_text()),
         "protection": world.tracker.protection(branch=run.release.branch),
@@ -410,7 +411,8 @@ def signatures(world: World, release: Release, state: Path) -> dict[str, str]:
     for name, scheme in expected_signatures(release):
         path, folder = state / "artifacts" / release.key / name, folder_of(release, name)
         good = world.signers.companion(scheme=scheme, name=name, sha256=sha256(path))
-        public = good and world.downloads.placed(folder=folder, name=good.file.name)
+        path_there = f"{folder}/{good.file.name}" if good else ""
+        public = good and world.downloads.placed_all(paths=(path_there,))[path_there]
         same = bool(good and public and public.artifact == good.file)
         beside = sorted(other.name for other in path.parent.glob(f"{name}.*"))
         found[f"{name} {scheme}"] = f"{good and good.identity} {same} {beside}"

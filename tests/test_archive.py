@@ -83,6 +83,7 @@ def tree_of(files: dict[str, tuple[bytes, bool]]) -> list[Member]:
 def test_the_writer_and_gnu_tar_agree(
     files: dict[str, tuple[bytes, bool]], targets: list[str]
 ) -> None:
+    """I24: another tar made other names."""
     members = tree_of(files)
     members += [Member(f"link{n}", target.encode(), link=True) for n, target in enumerate(targets)]
     members.sort(key=lambda member: tar_key(member.path))

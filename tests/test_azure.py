@@ -22,7 +22,7 @@ from typing import Any, get_args
 
 import pytest
 from hostile import STRINGS
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from services import prism
 from services.azure_standin import PROJECT, TOKEN, Azure, azure_service
@@ -75,6 +75,7 @@ def pipeline(url: str, token: str = TOKEN, **changes: object) -> AzurePipeline:
         "builds": {"windows": ("msi", "embed")},
         "parameters": {"DoMSI": "true"},
         "production": False,
+        "settled_seconds": 0,
     }
     return AzurePipeline(rest, **{**settings, **changes})
 
@@ -226,6 +227,17 @@ def test_a_run_for_another_commit_is_not_the_one_looked_for(checked: tuple[Azure
     run = at.start(build=build(commit="7" * 40))
     assert at.find(build=build(commit="8" * 40), since=datetime.now(UTC)) is None
     at.cancel(build=build(), run=run)
+
+
+def test_a_list_that_may_be_behind_is_no_proof_that_nothing_was_started(
+    tmp_path: Path,
+) -> None:
+    with service(tmp_path) as azure:
+        at = pipeline(azure.url, settled_seconds=60)
+        with pytest.raises(WorldError) as refused:
+            at.find(build=build(), since=datetime.now(UTC))
+        assert refused.value.code == "RUN_NOT_SETTLED"
+        assert at.find(build=build(), since=BEGINNING) is None
 
 
 def test_a_key_that_is_refused_is_said_so(checked: tuple[Azure, str]) -> None:
@@ -411,6 +423,7 @@ def test_a_link_in_a_zip_is_no_file(empty: Path, tmp_path: Path) -> None:
 
 
 @given(at=st.integers(min_value=0), keep=st.integers(min_value=0))
+@example(at=53_766_085_011_622_477, keep=0)  # then the file begins before the zip does
 def test_a_damaged_zip_gives_the_right_bytes_or_a_refusal(at: int, keep: int) -> None:
     data = bytearray(zipped({"msi/good.exe": b"the right bytes" * 20}))
     data[at % len(data)] ^= 0x41

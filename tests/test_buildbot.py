@@ -29,7 +29,7 @@ nonces = (f"nonce-{n}" for n in itertools.count())
 
 def rest_at(url: str) -> Rest:
     secrets = (LOGIN, LOGIN.partition(":")[2])
-    return Rest("Buildbot", Web(url, timeout_seconds=(2.0, 10.0)), secrets=lambda: secrets)
+    return Rest("Buildbot", Web(url, timeout_seconds=(10.0, 30.0)), secrets=lambda: secrets)
 
 
 def forced(url: str, *, login: str = LOGIN, **names: str) -> ForcedBuild:

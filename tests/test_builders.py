@@ -180,6 +180,7 @@ def test_a_clone_full_of_leftovers_gives_the_same_archives(place: Place, tmp_pat
 
 
 def test_starting_again_starts_nothing(place: Place) -> None:
+    """I54: to start and to await is one step."""
     place.builders.start(build=place.build())
     pid = place.pid()
     place.builders.start(build=place.build())
@@ -817,6 +818,7 @@ def test_a_swapped_archive_is_neither_compared_nor_tested(place: Place) -> None:
 
 
 def test_an_archive_is_built_tested_installed_and_used(place: Place) -> None:
+    """I43: extensions were linked wrongly; I22: what was downloaded is built."""
     files = collected(place)
     facts = place.made(place.build("test", files[0], tests="test_int test_abacus")).facts
     assert (facts["version"], facts["tests_run"], facts["tests_failed"]) == ("3.15.0a2", 4, 0)
@@ -896,6 +898,7 @@ def test_a_stranger_builds_what_is_public_once_the_site_is_there(place: Place) -
     ids=["HTML", "empty", "larger", "missing"],
 )
 def test_a_stranger_refuses_other_bytes(place: Place, data: bytes | None, code: str) -> None:
+    """I22: a source archive was damaged."""
     expected = place.put(NAMES[0], b"the archive")
     (place.places.artifacts / NAMES[0]).unlink()
     if data is not None:

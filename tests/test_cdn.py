@@ -385,7 +385,7 @@ def one_is_good(item: object) -> bool:
 def test_no_step_asks_for_a_public_address_before_the_files_are_placed(kind: Kind) -> None:
     # I13: who asks for a file too early makes the network say for an hour that there is none.
     steps = steps_of(kind)
-    placing = {one for one in steps if made_by(one) & {"downloads.place", "downloads.place_all"}}
+    placing = {one for one in steps if "downloads.place_all" in made_by(one)}
     asking = [one for one in steps if any(call.startswith("public.") for call in made_by(one))]
     assert asking
     for step in asking:

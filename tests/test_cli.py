@@ -334,6 +334,7 @@ def test_the_world_of_a_run_that_was_begun_is_found_by_its_digest(tmp_path: Path
             "policy": {},
             "time": release.time,
             "picks": (),
+            "systems": (),
             "world_digest": digest,
             "rehearsal": True,
         }

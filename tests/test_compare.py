@@ -129,6 +129,7 @@ MUTANTS = {
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_difference_is_found_and_classed(tree: Sample, name: str) -> None:
+    """I23: nothing strays into an archive."""
     members, path, what = MUTANTS[name]
     report = tree.compare(tar(members))
     assert Difference(path, what) in report.unexplained

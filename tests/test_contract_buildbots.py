@@ -73,7 +73,7 @@ class Real:
 
 
 def port_at(url: str) -> BuildbotMaster:
-    rest = Rest("Buildbot", Web(url, timeout_seconds=(2.0, 10.0)))
+    rest = Rest("Buildbot", Web(url, timeout_seconds=(10.0, 30.0)))
     return BuildbotMaster(rest, tags=("stable",), branches={"main": "3.x"})
 
 

@@ -176,6 +176,8 @@ def test_the_digest_is_checked_before_anything_is_read(server: Server) -> None:
     assert code(unpack) == "DIGEST_CHANGED"
     (server.source / ZIP).unlink()
     assert code(unpack) == "ARTIFACT_MISSING"
+    (server.source / ZIP).symlink_to("/etc/passwd")
+    assert code(unpack) == "ARTIFACT_MISSING"
     assert server.files() == {}
 
 
@@ -203,7 +205,7 @@ def test_hostile_words_are_refused_in_every_input(
     monkeypatch.chdir(server.source)
     sha256 = server.unpack()
     before = server.everything()
-    for text in hostile.STRINGS:
+    for text in (*hostile.STRINGS, "a..b", ".zip"):
         assert code(partial(server.docs.unpacked, version=text)) == "BAD_VERSION"
         unpack = partial(server.docs.unpack, name=ZIP, sha256=sha256)
         assert code(partial(unpack, version=text)) == "BAD_VERSION"

@@ -42,23 +42,26 @@ class World:
         return hashlib.sha256(data).hexdigest()
 
     def stage(self) -> None:
-        self.server.stage(folder=FOLDER, name=FILE, sha256=SHA)
+        self.server.stage_all(files={PATH: SHA})
 
     def place(self) -> None:
-        self.server.place(folder=FOLDER, name=FILE, sha256=SHA)
+        self.server.place_all(files={PATH: SHA})
 
     def unstage(self) -> None:
-        self.server.unstage(folder=FOLDER, name=FILE, sha256=SHA)
+        self.server.unstage_all(files={PATH: SHA})
 
     def put(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
     def where(self) -> tuple[StoredFile | None, StoredFile | None]:
-        return (
-            self.server.staged(folder=FOLDER, name=FILE),
-            self.server.placed(folder=FOLDER, name=FILE),
-        )
+        return self.staged_file(), self.placed_file()
+
+    def staged_file(self) -> StoredFile | None:
+        return self.server.staged_all(paths=(PATH,))[PATH]
+
+    def placed_file(self) -> StoredFile | None:
+        return self.server.placed_all(paths=(PATH,))[PATH]
 
     def names(self) -> list[str]:
         """Return all files of the server, below its root."""
@@ -152,7 +155,7 @@ def test_where_one_file_is_refused_what_was_there_stays(world: World) -> None:
 def test_what_is_taken_from_staging_is_named_by_its_digest(world: World) -> None:
     world.unstage()
     world.stage()
-    unstage = partial(world.server.unstage, folder=FOLDER, name=FILE, sha256=OTHER_SHA)
+    unstage = partial(world.server.unstage_all, files={PATH: OTHER_SHA})
     assert code(unstage) == "DIGEST_CHANGED"
     world.unstage()
     assert world.where() == (None, None)
@@ -168,7 +171,7 @@ def test_i16_modes_do_not_follow_the_umask(world: World) -> None:
     assert stat.S_IMODE(world.public.stat().st_mode) == 0o644
     for root in (world.root / "staging", world.root / "public"):
         for folder in ("ftp", "ftp/python", FOLDER):
-            assert stat.S_IMODE((root / folder).stat().st_mode) & 0o755 == 0o755
+            assert stat.S_IMODE((root / folder).stat().st_mode) & 0o777 == 0o755
 
 
 def test_i20_nothing_is_public_before_it_is_placed(world: World) -> None:
@@ -210,7 +213,7 @@ def test_i22_what_the_server_cut_or_corrupted_later_is_seen(world: World) -> Non
     world.stage()
     world.place()
     os.truncate(world.public, 100)
-    found = world.server.placed(folder=FOLDER, name=FILE)
+    found = world.placed_file()
     assert found is not None
     assert found.artifact.size == 100
     assert found.artifact.sha256 != SHA
@@ -229,7 +232,7 @@ def test_links_and_other_things_in_the_way_are_refused(world: World, tmp_path: P
     world.public.parent.mkdir(parents=True)
     world.public.symlink_to(secret)
     assert code(world.place) == "NOT_A_FILE"
-    assert code(lambda: world.server.placed(folder=FOLDER, name=FILE)) == "NOT_A_FILE"
+    assert code(world.placed_file) == "NOT_A_FILE"
     world.public.unlink()
     world.public.mkdir()
     assert code(world.place) == "NOT_A_FILE"
@@ -248,7 +251,7 @@ def test_a_linked_folder_is_not_entered(world: World, tmp_path: Path) -> None:
     (world.root / "staging/ftp").mkdir(parents=True)
     (world.root / "staging/ftp/python").symlink_to(elsewhere)
     assert code(world.stage) == "NOT_A_FILE"
-    assert code(lambda: world.server.staged(folder=FOLDER, name=FILE)) == "NOT_A_FILE"
+    assert code(world.staged_file) == "NOT_A_FILE"
     assert list(elsewhere.iterdir()) == []
 
 
@@ -256,10 +259,9 @@ def test_nothing_is_placed_by_way_of_the_link_to_the_current_docs(world: World) 
     docs = world.root / "public/ftp/python/doc"
     (docs / "3.15.0").mkdir(parents=True)
     (docs / "current").symlink_to("3.15.0")
-    folder = "ftp/python/doc/current"
-    world.server.stage(folder=folder, name=FILE, sha256=SHA)
-    place = partial(world.server.place, folder=folder, name=FILE, sha256=SHA)
-    assert code(place) == "NOT_A_FILE"
+    files = {f"ftp/python/doc/current/{FILE}": SHA}
+    world.server.stage_all(files=files)
+    assert code(lambda: world.server.place_all(files=files)) == "NOT_A_FILE"
     assert list((docs / "3.15.0").iterdir()) == []
 
 
@@ -268,15 +270,18 @@ def test_t43_hostile_names_are_refused_before_the_server_is_asked(
 ) -> None:
     monkeypatch.chdir(world.source)
     world.stage()
-    names = [text for text in hostile.STRINGS if not NAME.fullmatch(text)]
-    folders = [text for text in names if not all(map(NAME.fullmatch, text.split("/")))]
-    assert len(names) > len(folders) > 200  # the others are words like any other
-    calls = [{"folder": FOLDER, "name": name} for name in names]
-    for inputs in [*calls, *({"folder": folder, "name": FILE} for folder in folders)]:
-        for act in (world.server.stage, world.server.place, world.server.unstage):
-            refuses(partial(act, **inputs, sha256=SHA))
-        refuses(partial(world.server.staged, **inputs))
-        refuses(partial(world.server.placed, **inputs))
+    words = [one for one in hostile.STRINGS if not all(map(NAME.fullmatch, one.split("/")))]
+    assert len(words) > 200  # the others are words like any other
+    server = world.server
+    for path in [
+        *words,
+        *(f"{FOLDER}/{one}" for one in words),
+        *(f"{one}/{FILE}" for one in words),
+    ]:
+        for act in (server.stage_all, server.place_all, server.unstage_all):
+            refuses(partial(act, files={path: SHA}))
+        for look in (server.staged_all, server.placed_all):
+            refuses(partial(look, paths=(path,)))
     assert world.names() == [f"staging/{PATH}"]
     assert [path.name for path in world.source.iterdir()] == [FILE]
 

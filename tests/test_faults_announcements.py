@@ -28,7 +28,7 @@ from relkit.adapters.git_file import Elsewhere
 from relkit.adapters.posts import HOPS, Posts, plain
 from relkit.errors import ReleaseError
 
-PORT = "Announcements"
+PORT = "Announcements (git)"
 SUBJECT = "Python 3.15.0b1 is released"
 PAGE = "<p>Python 3.15.0b1</p><script>no()</script><a href='https://www.python.org/x/'>Get it</a>"
 
@@ -156,6 +156,32 @@ def test_a_remote_that_is_not_there_is_named_with_its_address(call: str, tmp_pat
     assert str(tmp_path) in str(error)
 
 
+def test_what_cannot_be_written_where_nothing_is_is_written_later(tmp_path: Path) -> None:
+    port = announcements(tmp_path, Reach())
+    record = partial(port.record_release, series="3.15", version="3.15.0b1", day="2026-05-07")
+    aside = (tmp_path / "peps.git").rename(tmp_path / "aside.git")
+    error = attempt(record)
+    aside.rename(tmp_path / "peps.git")
+    first, again = effects(tmp_path), attempt(record)
+    row = observed(PORT, "404", error, effects=first, after=again, effects_after=effects(tmp_path))
+    assert (row.code, row.after) == ("REMOTE_UNREACHABLE", "done")
+
+
+@pytest.mark.slow
+def test_who_may_not_sign_in_is_told_so(tmp_path: Path) -> None:
+    with sshd(tmp_path / "sshd") as server:
+        port = announcements(tmp_path, by_ssh(server, tmp_path / "ssh"))
+        record = partial(port.record_release, series="3.15", version="3.15.0b1", day="2026-05-07")
+        keys = server.root / "keys" / server.me.name
+        kept = keys.read_bytes()
+        keys.write_bytes(b"")
+        error = attempt(record)
+        keys.write_bytes(kept)
+        first, again = effects(tmp_path), attempt(record)
+    row = observed(PORT, "401", error, effects=first, after=again, effects_after=effects(tmp_path))
+    assert (row.code, row.after) == ("REMOTE_UNREACHABLE", "done")
+
+
 # --- posts -------------------------------------------------------------------------------------
 
 
@@ -260,7 +286,7 @@ def test_a_post_that_cannot_be_read_is_neither_there_nor_not_there(
         proxy.clear()
         assert posts.text(f"{proxy.url}/t/1")
     if error is not None:
-        observed(f"{PORT} (posts)", fault, error, effects=0, effects_after=1)
+        observed("Announcements (posts)", fault, error, effects=0, effects_after=1)
 
 
 @pytest.mark.parametrize("page", ["<" * 9999, "</a></p>", "<a href=x", "<![CDATA[", "<!", "&#0;"])

@@ -24,6 +24,7 @@ from relkit.errors import ReleaseError
 from relkit.values import Build
 
 pytestmark = pytest.mark.slow
+FORCED = "Builders (Buildbot)"
 A = "AMD64 Debian 3.15"
 COMMIT = "a" * 40
 NEVER = {
@@ -97,7 +98,7 @@ def test_no_fault_makes_a_builder_green_that_was_not_seen(
         refusal = error
     assert (refusal is None) == (fault == "clock skew"), refusal
     proxy.clear()
-    faults.observed("buildbots", fault, refusal, effects=seen, effects_after=green(port))
+    faults.observed("Buildbots", fault, refusal, effects=seen, effects_after=green(port))
 
 
 class Desk:
@@ -137,7 +138,7 @@ def test_whatever_goes_wrong_when_a_build_is_forced_it_is_forced_once(
     proxy.clear()
     run = desk.again()
     assert desk.again() == run
-    faults.observed("builders", fault, refusal, effects=effects, effects_after=desk.effects())
+    faults.observed(FORCED, fault, refusal, effects=effects, effects_after=desk.effects())
     ended(desk.service, desk.one, run)
 
 
@@ -159,7 +160,11 @@ def test_a_build_that_cannot_be_looked_for_is_not_started_instead(
     proxy.clear()
     run = desk.again()
     faults.observed(
-        "builders", fault, caught.value, effects=desk.effects(), effects_after=desk.effects()
+        FORCED,
+        fault,
+        caught.value,
+        effects=desk.effects(),
+        effects_after=desk.effects(),
     )
     ended(desk.service, desk.one, run)
 

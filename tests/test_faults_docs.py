@@ -118,6 +118,24 @@ def test_who_may_not_sign_in_is_told_so(scene: Scene) -> None:
     observed(scene, "401", error)
 
 
+def test_a_folder_of_somebody_else_is_said_and_nothing_is_left_in_it(
+    scene: Scene, tmp_path: Path
+) -> None:
+    release = scene.root / "release"
+    where = {"releases": str(release), "links": str(scene.root / "doc")}
+    with sshd(tmp_path / "two", users=1) as server:
+        place = Stand(server, tmp_path / "other").place(server.others[0])
+        docs = SshDocs(place, place, **where, source=tmp_path / "artifacts")
+        release.chmod(0o755)
+        error = refusal(lambda: docs.unpack(version=VERSION, name=NAME, sha256=scene.sha256))
+        assert error.code in {"REMOTE_OWNER", "REMOTE_FAILED"}
+        assert list(release.iterdir()) == []
+        release.chmod(0o777)
+        docs.unpack(version=VERSION, name=NAME, sha256=scene.sha256)
+        faults.observed("Docs", "403", error, effects=0, effects_after=scene.effects())
+        place.close()
+
+
 def test_a_server_without_its_folder_is_said(scene: Scene) -> None:
     (scene.root / "release").rmdir()
     error = refusal(scene.unpack)

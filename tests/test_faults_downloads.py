@@ -210,7 +210,9 @@ def test_an_answer_that_is_lost_after_the_effect_is_looked_for(
         if "rename" in str(arguments):
             scene.line.cut()
             raise WorldError(
-                "the answer is lost", code="SSH_UNREACHABLE", remedy="Look again, then."
+                "the answer is lost; what is there is not known",
+                code="SSH_UNREACHABLE",
+                remedy="Look again, then.",
             )
         return found
 

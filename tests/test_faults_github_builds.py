@@ -18,7 +18,7 @@ from relkit.adapters.remote_builders import RemoteBuilders
 from relkit.errors import ReleaseError
 
 pytestmark = pytest.mark.slow
-PORT = "builders (GitHub)"
+PORT = "Builders (GitHub)"
 WRITES = (
     "time-out before the effect",
     "time-out after the effect",
@@ -164,13 +164,14 @@ def test_a_list_that_is_behind_for_three_cycles_starts_no_second_run(
     )
 
 
+@pytest.mark.parametrize("date", ["Thu, 01 Jan 2026 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT"])
 def test_a_clock_that_is_wrong_starts_no_second_run(
-    actions: Actions, builders: RemoteBuilders
+    actions: Actions, builders: RemoteBuilders, date: str
 ) -> None:
     build = actions.build()
     actions.scene.proxy.next("500 with effect", method="POST", path="/dispatches")
     refused = refusal(lambda: builders.start(build=build))
-    actions.scene.proxy.next("clock skew", method="GET", path="/runs?")
+    actions.scene.proxy.next("clock skew", method="GET", path="/runs?", headers={"Date": date})
     after = refusal(lambda: builders.start(build=build))
     faults.observed(
         *(PORT, "clock skew", refused),

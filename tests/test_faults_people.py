@@ -21,12 +21,13 @@ from words_helpers import Reach, attempt, by_ssh, commits, hook, meeting, no_mor
 
 from relkit.adapters.git_file import Elsewhere
 from relkit.adapters.issue_messages import LABEL, MARK, IssueMessages
-from relkit.adapters.people import MeetingPeople
+from relkit.adapters.people import REQUESTS, MeetingPeople
 from relkit.adapters.rest import Rest
 from relkit.adapters.web import Web
 from relkit.errors import ReleaseError, UsageError, WorldError
 
 REPOSITORY = "python/release-messages"
+PORT, MEETING = "People (messages)", "People (meeting)"
 PATH = f"repos/{REPOSITORY}/issues"
 TOLD: dict[str, object] = {
     "nonce": "n1-begin",
@@ -108,7 +109,12 @@ def test_a_message_whose_sending_fails_is_looked_for_and_never_sent_twice(
         at.seconds[0] = 100.0
         again = attempt(at.tell)
         row = observed(
-            "People", fault, error, effects=effects, after=again, effects_after=len(at.shown())
+            PORT,
+            fault,
+            error,
+            effects=effects,
+            after=again,
+            effects_after=len(at.shown()),
         )
         assert (row.code, row.after) == (code, "done")
         assert at.port.told(nonce="n1-begin")
@@ -125,7 +131,7 @@ def test_a_list_that_is_stale_does_not_make_a_second_message(tmp_path: Path) -> 
         at.seconds[0] = 100.0
         again = attempt(at.tell)
         observed(
-            "People",
+            PORT,
             "stale cache for three cycles",
             error,
             effects=1,
@@ -142,7 +148,7 @@ def test_a_clock_that_jumps_does_not_make_a_second_message(skew: float, tmp_path
         at.seconds[0] = skew
         again = attempt(at.tell)
         effects = len(at.shown())
-        observed("People", "clock skew", error, effects=1, after=again, effects_after=effects)
+        observed(PORT, "clock skew", error, effects=1, after=again, effects_after=effects)
 
 
 def test_a_killed_run_that_had_sent_a_message_finds_it(tmp_path: Path) -> None:
@@ -216,7 +222,8 @@ def deeds(port: MeetingPeople) -> dict[str, Callable[[], None]]:
         ("time-out before the effect", "pre-receive", "sleep 3; exit 1", "GIT_TIMEOUT"),
         ("time-out after the effect", "post-receive", "sleep 3", ""),
         ("connection cut in an upload", "pre-receive", "kill -9 $PPID", "PUSH_REFUSED"),
-        ("403", "pre-receive", "exit 1", "PUSH_REFUSED"),
+        ("403", "pre-receive", "echo protected >&2; exit 1", "PUSH_REFUSED"),
+        ("500 without effect", "pre-receive", "exit 1", "PUSH_REFUSED"),
         ("500 with effect", "post-receive", "kill -9 $PPID", ""),
         (
             "disk full on the server",
@@ -248,9 +255,7 @@ def test_what_is_put_into_the_meeting_place_is_there_once_or_refused(  # noqa: P
             no_more_than(quick, 1.5)
         error = attempt(do)
     first, again = effects(), attempt(do)
-    row = observed(
-        "People (meeting)", fault, error, effects=first, after=again, effects_after=effects()
-    )
+    row = observed(MEETING, fault, error, effects=first, after=again, effects_after=effects())
     assert (row.code, row.after) == (code, "done")
 
 
@@ -268,8 +273,47 @@ def test_a_meeting_place_that_moves_gets_the_file_on_top(
     monkeypatch.setattr(Elsewhere, "move", moved)
     error = attempt(lambda: port.testify(testimony=DONE))
     effects = len(commits(bare)) - 1
-    observed("People (meeting)", "remote branch moved", error, effects=effects)
+    observed(MEETING, "remote branch moved", error, effects=effects)
     assert port.testimony(name=DONE.name) == DONE
+
+
+def test_a_request_lies_where_it_belongs_whatever_somebody_put_there(tmp_path: Path) -> None:
+    port = meeting(tmp_path, Reach(), roster=ROSTER)
+    bare, asked = tmp_path / "meeting.git", request()
+    put(bare, {f"{REQUESTS}/{asked.key}.json": "theirs"})
+    error = attempt(lambda: port.ask(request=asked))
+    effects = sum(one.startswith("Ask") for one in commits(bare))
+    observed(MEETING, "another person's file in the way", error, effects=effects)
+    assert error is None
+
+
+def test_a_meeting_place_that_is_away_gets_it_later(tmp_path: Path) -> None:
+    port = meeting(tmp_path, Reach(), roster=ROSTER)
+    bare = tmp_path / "meeting.git"
+    put(bare, {"README": "Meet here."})
+    aside = bare.rename(tmp_path / "aside.git")
+    error = attempt(lambda: port.testify(testimony=DONE))
+    aside.rename(bare)
+    again = attempt(lambda: port.testify(testimony=DONE))
+    effects = len(commits(bare)) - 1
+    row = observed(MEETING, "404", error, effects=0, after=again, effects_after=effects)
+    assert (row.code, row.after) == ("REMOTE_UNREACHABLE", "done")
+
+
+@pytest.mark.slow
+def test_who_may_not_sign_in_at_the_meeting_place_is_told_so(tmp_path: Path) -> None:
+    with sshd(tmp_path / "sshd") as server:
+        port = meeting(tmp_path, by_ssh(server, tmp_path / "ssh"), roster=ROSTER)
+        put(tmp_path / "meeting.git", {"README": "Meet here."})
+        keys = server.root / "keys" / server.me.name
+        kept = keys.read_bytes()
+        keys.write_bytes(b"")
+        error = attempt(lambda: port.testify(testimony=DONE))
+        keys.write_bytes(kept)
+        again = attempt(lambda: port.testify(testimony=DONE))
+    effects = len(commits(tmp_path / "meeting.git")) - 1
+    row = observed(MEETING, "401", error, effects=0, after=again, effects_after=effects)
+    assert (row.code, row.after) == ("REMOTE_UNREACHABLE", "done")
 
 
 @pytest.mark.slow
@@ -289,7 +333,7 @@ def test_t42_a_meeting_place_with_another_host_key_is_not_spoken_to(tmp_path: Pa
         effects = len(commits(tmp_path / "meeting.git")) - 1
     assert [one.code if one else "" for one in errors] == ["HOSTKEY"] * 3
     row = observed(
-        "People (meeting)",
+        MEETING,
         "changed host key",
         errors[0],
         effects=0,
@@ -304,7 +348,7 @@ def test_another_message_under_the_same_name_is_not_overwritten(tmp_path: Path) 
         at.tell()
         errors: list[ReleaseError | None] = [attempt(lambda: at.tell(text="x")) for _ in range(2)]
         observed(
-            "People",
+            PORT,
             "another person's file in the way",
             errors[0],
             effects=len(at.shown()),

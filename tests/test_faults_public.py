@@ -87,7 +87,7 @@ def test_a_purge_that_fails_is_never_taken_for_one(
     proxy.clear()
     after = carry_out(public, (path,))
     faults.observed(
-        *("public", fault, refusal),
+        *("Public", fault, refusal),
         effects=there,
         after=after,
         effects_after=effects(servers, path),
@@ -109,7 +109,7 @@ def test_what_cannot_be_seen_or_is_old_is_never_taken_for_new(
     proxy.clear()
     after = carry_out(public, (path,))
     faults.observed(
-        *("public", fault, refusal),
+        *("Public", fault, refusal),
         effects=effects(servers, path),
         after=after,
     )
@@ -124,7 +124,7 @@ def test_a_cache_that_is_stale_for_three_cycles_is_purged_until_it_is_not(
     proxy.next("stale cache for three cycles", method="GET")
     refusal = carry_out(public, (path,))
     faults.observed(
-        *("public", "stale cache for three cycles", refusal), effects=effects(servers, path)
+        *("Public", "stale cache for three cycles", refusal), effects=effects(servers, path)
     )
     assert refusal is None
     assert len(proxy.asked("PURGE")) == 4
@@ -160,7 +160,7 @@ def test_a_clock_that_jumps_ahead_does_not_make_an_old_page_new(
     proxy.clear()
     after = carry_out(servers.public(tmp_path, proxy.url), (page,))
     faults.observed(
-        *("public", "clock skew", refusal),
+        *("Public", "clock skew", refusal),
         effects=0,
         after=after,
         effects_after=int(servers.raw(page).headers["X-Cache"] == "HIT"),

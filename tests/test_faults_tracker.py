@@ -15,7 +15,7 @@ from relkit.errors import ReleaseError
 from relkit.values import ADMINISTRATORS, Issues, Protection
 
 pytestmark = pytest.mark.slow
-PORT = "tracker"
+PORT = "Tracker"
 WRITES = (
     "time-out before the effect",
     "time-out after the effect",

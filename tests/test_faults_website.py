@@ -18,7 +18,7 @@ from relkit.rehearsal.site import Site
 from relkit.steps.site import site_release
 from relkit.values import SiteFile
 
-PORT, SLUG, ROWS = "website", RELEASE.slug, FORTY[:6]
+PORT, SLUG, ROWS = "Website", RELEASE.slug, FORTY[:6]
 DRAFT = site_release(RELEASE)
 CHANGED = (*ROWS[:4], ROWS[4].model_copy(update={"description": "for Android"}), ROWS[5])
 FIRST_V1, LISTS = "/api/v1/downloads/release_file/", "release_file/?release__slug"
@@ -232,7 +232,7 @@ def test_what_would_be_stopped_in_the_middle_by_the_limit_is_not_begun(
         draft(org)
         for _ in range(560):
             now[0] += 1
-            org._api._called["v1"].append(now[0])
+            org._api._apis["v1"].called.append(now[0])
         before = len(site.log)
         refusal = tried(lambda: org.add_files(slug=SLUG, files=FORTY))
         assert refusal is not None

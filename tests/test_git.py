@@ -494,6 +494,7 @@ def test_making_the_clone_again_keeps_it(
 
 
 def test_a_clone_that_is_not_fit_is_refused_and_left_alone(clone: GitRepository, base: str) -> None:
+    """I35: an old checkout was released from."""
     make = partial(clone.make_clone, branch="main", commit=base)
     (clone.clone / "stray").write_text("x")
     assert "stray" in refused("CLONE_DIRTY", make)
@@ -993,6 +994,7 @@ def test_a_key_that_cannot_sign_makes_no_tag(clone: GitRepository, base: str) ->
 def test_a_push_moves_exactly_the_refs_it_names(
     clone: GitRepository, base: str, edited: Callable[..., str]
 ) -> None:
+    """I58: several pushes made half a release possible."""
     commit = release(clone, base, edited)
     git(clone.clone, "tag", "-a", "-m", "x", "v9.9.9")
     tag = clone.tag(name="v3.15.0a1")

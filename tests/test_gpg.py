@@ -111,6 +111,7 @@ def test_a_big_file_is_signed_whole(signer: GpgSigner, file: Path) -> None:
 def test_no_other_key_signs_in_its_place(
     signer: GpgSigner, place: Path, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """I01: a signature that was not made goes unseen."""
     caplog.set_level(logging.INFO)
     with (
         GpgSigner(place / "rm", ZEROS) as nobody,
@@ -195,6 +196,7 @@ def test_a_tampered_file_is_refused(signer: GpgSigner, file: Path) -> None:
 def test_another_key_is_refused_known_or_not(
     signer: GpgSigner, mallory: GpgSigner, file: Path, tmp_path: Path
 ) -> None:
+    """I04: signed with another key than usual."""
     mallory.sign(file)
     with pytest.raises(VerificationError, match="no public key"):
         verify(signer, file, signer.fingerprint)
@@ -566,6 +568,7 @@ def test_a_key_that_is_not_in_the_policy_does_not_sign(
 def test_usable_names_the_key_or_says_that_it_cannot_sign(
     signers: LocalSigners, place: Path, tmp_path: Path
 ) -> None:
+    """I46: signing broke in the middle of a release."""
     _, tool = LocalSigners(**{**vars(signers), "sigstore": _forgetful()}).usable()
     assert (tool.name, tool.version) == ("gpg", signers.fingerprint)
     shutil.copytree(place / "rm", tmp_path / "rm", ignore=shutil.ignore_patterns("S.*", "private*"))

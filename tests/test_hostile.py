@@ -187,6 +187,7 @@ def test_a_stray_tag_of_the_clone_is_not_pushed(snapshots: Path, records: Path) 
 def test_a_tag_moved_on_the_fork_changes_nothing_that_is_built(
     snapshots: Path, records: Path
 ) -> None:
+    """I36: builds go by commit id."""
     rehearsals.copy(snapshots / "push-to-fork", records)
     git(records / "world" / "fork.git", "update-ref", f"refs/tags/v{VERSION}", "main~1")
     with rehearsals.opened_at(records) as opened:

@@ -80,12 +80,12 @@ def test_starting_sends_nothing_and_names_the_folder_of_the_release(
 
 
 def test_i56_nothing_is_taken_before_every_file_is_there(at: Incoming, expert: Expert) -> None:
-    assert state(at).detail == f"0 of 3 files there, waits for {PKG}, {SUM}, {LIST}"
+    assert state(at).detail == f"0 of 3 files in {RUN}, waits for {PKG}, {SUM}, {LIST}"
     expert.put(PKG, expert.files[PKG])
-    assert state(at).detail == f"1 of 3 files there, waits for {SUM}, {LIST}"
+    assert state(at).detail == f"1 of 3 files in {RUN}, waits for {SUM}, {LIST}"
     expert.put(SUM, b"")
     expert.put_list()
-    assert state(at).detail == f"2 of 3 files there, waits for {SUM}"
+    assert state(at).detail == f"2 of 3 files in {RUN}, waits for {SUM}"
     expert.put_files()
     assert state(at).status == "done"
 

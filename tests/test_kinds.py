@@ -80,6 +80,7 @@ def walk(run: Run) -> Iterator[str]:
 def test_each_kind_is_rehearsed_to_its_end_and_each_guard_fires_only_in_its_bad_case(
     subject: Subject, tmp_path: Path
 ) -> None:
+    """I03, I32, I33, I34, I42, I53: no guard is loud or dumb in a kind it was not made for."""
     records = str(tmp_path / "records")
     folder = record_folder(subject.name, records, subject.kind)
     opened = open_release(subject.name, subject.kind, subject.date, WORLD, records)
@@ -168,6 +169,7 @@ def test_a_candidate_is_made_from_the_one_before_with_picks_and_merged_back(
 
 @pytest.mark.slow
 def test_security_releases_of_one_day_go_side_by_side(tmp_path: Path) -> None:
+    """I38: two releases of one day shared one state."""
     day, names = "2026-03-03", ("3.12.13", "3.11.15", "3.10.20")
     with ExitStack() as stack:
         runs = [stack.enter_context(opened(tmp_path, name, day)).run for name in names]

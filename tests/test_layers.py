@@ -39,7 +39,7 @@ FLOORS: list[set[str]] = [
         *("guide", "record_files", "replay", "seal_signing"),
         *("verify_record", "cli_verify_record"),
         *("verify_release", "cli_verify_release"),
-        *("cli_export", "cli_sbom", "cli_doctor", "doctor"),
+        *("cli_export", "cli_sbom", "cli_doctor", "cli_run", "doctor"),
     },
 ]
 """Packages stand for their modules; a module named in full goes before its package."""

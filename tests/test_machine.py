@@ -95,6 +95,7 @@ def test_a_package_that_is_not_locked_is_named(
 def test_another_version_and_a_missing_package_are_named(
     installation: Installation, tmp_path: Path
 ) -> None:
+    """I10: the signing client was another one."""
     (tmp_path / "lock.txt").write_text(f"six==1.16.0 {HASH}\nabsent==2 {HASH}\n")
     assert list(installation.differences()) == [
         "six 1.17.0 is installed, 1.16.0 is locked",

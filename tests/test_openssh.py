@@ -191,6 +191,7 @@ def test_i08_noise_is_no_failure_and_the_status_decides(stand: Stand) -> None:
 
 
 def test_t41_an_early_close_is_a_failure(stand: Stand) -> None:
+    """I18: what was not seen to end has not been done."""
     place = stand.place()
     refused("SSH_UNREACHABLE", lambda: place.asked(("kill", "-9", "$PPID;", "sleep", "5")))
     assert place.asked(("echo", "back")) == b"back\n"

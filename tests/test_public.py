@@ -112,6 +112,7 @@ def test_paths_that_are_none_are_refused(public: Public, path: str) -> None:
 
 
 def test_a_stale_file_is_seen_and_purged(public: Public, tmp_path: Path) -> None:
+    """I52: an index was stale for a day."""
     public.fetch(path=PATH)
     assert public.purged(paths=(PATH,))
     new = file_of(tmp_path).with_name("new")

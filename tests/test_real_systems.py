@@ -27,6 +27,7 @@ RELEASES = [("3.14.2", "bugfix", "2025-12-02"), ("3.15.0b1", "beta-1", "2026-05-
 def test_a_release_goes_from_beginning_to_end_over_real_systems(
     tmp_path: Path, version: str, kind: str, day: str
 ) -> None:
+    """I48: publishing could be tried only in a real release."""
     with real_world(tmp_path, version, kind, day) as world:
         asked = world.master.requests()
         done = world.run()

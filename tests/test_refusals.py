@@ -79,6 +79,7 @@ NO_VERSIONS = [
 def test_what_is_no_version_is_refused_before_anything_is_made(
     main: Main, records: Path, given: str
 ) -> None:
+    """I55: a bad parameter was found late."""
     for command in ("rehearse", "run", "status", "seal"):
         if (command, given) in {("status", "3.15.1a1"), ("seal", "3.15.1a1")}:
             continue  # a version, but none that a record can be of

@@ -180,6 +180,7 @@ def test_the_release_is_in_the_data_of_the_peps(world: Path) -> None:
 
 
 def test_the_public_folder_holds_exactly_the_manifest(world: Path, manifest: Manifest) -> None:
+    """I48: whole releases, tried before a real one."""
     folder = world / "servers" / "public" / RELEASE.folder
     found = {
         path.name: (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
@@ -218,6 +219,7 @@ def test_each_public_sbom_is_that_of_the_file_beside_it(world: Path, manifest: M
 
 
 def test_the_stock_sigstore_client_verifies_every_signed_file(world: Path, tmp_path: Path) -> None:
+    """I06: the signing step really runs, unattended."""
     instance = LoopbackSigstore(world / "sigstore")  # it is not started: only read
     config = tmp_path / "trust.json"
     config.write_text(instance.trust_config())

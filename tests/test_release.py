@@ -166,6 +166,7 @@ KIND_OF = [
 
 @pytest.mark.parametrize(("text", "day", "kind"), KIND_OF)
 def test_the_kind_follows_from_version_and_day(text: str, day: str, kind: Kind) -> None:
+    """I41: any number of candidates, even of a patch release."""
     assert Release.parse(text, "", day).kind == kind
     assert Release.parse(text, kind, day).kind == kind
 

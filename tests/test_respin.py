@@ -632,6 +632,7 @@ def test_any_recipe_is_taken_back_from_anywhere_and_carried_out_again(
 def test_an_abandoned_run_is_taken_back_whole_and_over(
     run: Run, world: toy.Toy, record: Path
 ) -> None:
+    """I59: a version could not be given up."""
     whole(run)
     run.abandon(*WHY, skipped=True)
     assert (world.box.value(key="wall"), world.box.value(key="hung")) == ("white", "")

@@ -169,6 +169,7 @@ def test_a_step_that_is_complete_is_shown_as_it_was_recorded(run: Run, world: to
 
 
 def test_proposing_and_reading_write_nothing(run: Run, world: toy.Toy) -> None:
+    """I57: a dry run made the tag."""
     upto(run, "send")
     before, outside = toy.tree(run.ledger.path.parent), world.outside
     for name in toy.ORDER:
@@ -347,9 +348,21 @@ def test_nothing_happens_without_approval(run: Run, world: toy.Toy) -> None:
     error = refused(WaitingError, run.apply, "hang")
     assert (error.code, error.exit_status) == ("GATE_OPEN", 75)
     assert "release-manager and expert" in str(error)
+    assert error.remedy.startswith("Decide in the notebook, or with relkit decide on the request")
     assert world.box.value(key="hung") is None
     assert events(run, "hang") == ["asked"]
     assert run.status("hang") == "decide"
+
+
+def test_who_decides_elsewhere_is_named_with_the_way_to_do_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upto(run, "hang")
+    far = run.policy.model_copy(update={"present": ("release-manager",)})
+    monkeypatch.setattr(type(run), "policy", property(lambda _: far))
+    error = refused(WaitingError, run.apply, "hang")
+    begin = "Decide in the notebook, and have expert decide elsewhere, with relkit decide on the"
+    assert error.remedy.startswith(begin)
 
 
 def test_every_role_must_approve(run: Run) -> None:
@@ -684,7 +697,7 @@ def test_a_patient_run_goes_on_as_soon_as_it_is_there(
 
     monkeypatch.setattr(time, "sleep", nap)
     assert run.apply("bake").complete
-    assert said[0] == "waiting for the cake from the baker until 2026-05-05 13:00 UTC absent"
+    assert said[0] == "waiting for the cake from the baker until 2026-05-05 13:00 UTC: absent"
     assert len(said) == 4
     assert events(run, "bake") == ["set-going", "waited", "planned", "completed"]
 

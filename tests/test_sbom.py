@@ -54,6 +54,7 @@ REAL = "Python-3.13.5.tar.xz"
 
 
 def test_the_tool_of_the_spdx_project_finds_nothing_wrong(tmp_path: Path) -> None:
+    """I21: ids were there twice, in many releases."""
     origins = {one: Origin(f"https://index.invalid/{one.name}.whl", SHA256) for one in bundles()}
     for known in (NO_ORIGINS, origins):
         assert messages(sbom(origins=known).text, tmp_path) == []

@@ -176,6 +176,7 @@ def test_verifying_needs_the_trusted_root_and_no_network(
 def test_a_signature_of_somebody_else_is_refused(
     instance: LoopbackSigstore, file: Path, who: str, issuer: str
 ) -> None:
+    """I09: by identity and issuer of the policy."""
     signer = signer_of(instance)
     signer.sign(file)
     with pytest.raises(VerificationError) as refusal:
@@ -663,6 +664,7 @@ def test_what_is_not_a_file_is_refused(
 
 
 def test_a_good_signature_is_kept(instance: LoopbackSigstore, file: Path) -> None:
+    """I07: signing again failed because outputs existed."""
     signers_of(instance, file).sign(scheme="sigstore", name=NAME, sha256=DIGEST)
     before = bundle_of(file).read_bytes()
     signers_of(instance, file).sign(scheme="sigstore", name=NAME, sha256=DIGEST)

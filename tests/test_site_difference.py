@@ -46,6 +46,7 @@ def applied(there: Rows, change: tuple[SiteFile | None, SiteFile | None]) -> Row
 def test_no_row_is_away_that_is_there_before_and_after_and_a_stopped_change_goes_on(
     before: Rows, after: Rows, stop: int
 ) -> None:
+    """I29: rows were deleted before there were new ones."""
     stays = {one.url for one in before} & {one.url for one in after}
     there, writes = before, changes(before, after, before)
     for change in writes[:stop]:

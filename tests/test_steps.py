@@ -478,6 +478,7 @@ BAD_BUILDS: list[tuple[str, Edit, str]] = [
 def test_what_is_not_exactly_the_expected_files_of_the_release_commit_is_not_collected(
     before: Before, step: str, edit: Edit, code: str
 ) -> None:
+    """I56, I60: all files, and of that commit."""
     stand = before(step)
     edit(stand)
     stand.refuses(step, code)
@@ -594,6 +595,7 @@ def test_a_collected_file_that_changed_is_not_taken_into_the_set(before: Before)
 
 
 def test_a_file_that_changed_after_the_set_was_frozen_is_not_signed(before: Before) -> None:
+    """I12: the digest was that of another file."""
     stand = before("sign-artifacts")
     spoil(stand.artifact(PKG))
     stand.stops("sign-artifacts", "DIGEST_CHANGED")
@@ -601,6 +603,7 @@ def test_a_file_that_changed_after_the_set_was_frozen_is_not_signed(before: Befo
 
 
 def test_a_signature_that_does_not_verify_does_not_get_into_the_manifest(before: Before) -> None:
+    """I01, I05: one that is bad is none."""
     stand = before("close-manifest")
     spoil(stand.artifact(f"{PKG}.sigstore"))
     stand.refuses("close-manifest", "SIGNATURE_MISSING")
@@ -655,6 +658,7 @@ def test_a_draft_that_somebody_else_made_is_not_changed(before: Before) -> None:
 def test_a_row_of_the_site_edited_behind_our_back_stops_the_publication(
     before: Before, statement: str
 ) -> None:
+    """I11: sizes and digests on the page were wrong."""
     stand = before("approve-publication")
     stand.sql(statement)
     stand.refuses("approve-publication", "API_DIVERGED")
@@ -784,6 +788,7 @@ def test_deferred_blockers_of_an_incomplete_answer_are_not_restored(before: Befo
 def test_a_stranger_finds_what_is_not_as_the_manifest_says(
     before: Before, edit: Callable[[Stand], object], code: str
 ) -> None:
+    """I05, I45, I61: what the public gets, by public addresses alone."""
     stand = before("verify-as-stranger")
     edit(stand)
     stand.stops("verify-as-stranger", code)

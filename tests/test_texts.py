@@ -422,6 +422,7 @@ def test_a_template_that_names_what_is_not_there_is_refused(
 
 
 def test_a_notice_gives_each_person_the_time_in_the_own_zone() -> None:
+    """I62: experts live in other time zones."""
     people = (
         Person(name="Wanda", role="windows-expert", time_zone="America/Los_Angeles"),
         Person(name="Mikko", role="macos-expert", time_zone="Europe/Helsinki"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +15,7 @@ import toy
 from test_view import same
 
 from relkit import flags, forms, notebook, verbs, view
-from relkit.errors import CheckError, GateError, UsageError, WaitingError
+from relkit.errors import CheckError, GateError, RecordError, UsageError, WaitingError
 from relkit.history import History
 from relkit.notebook import Face
 from relkit.page import page
@@ -302,3 +304,33 @@ def test_a_gate_without_anything_to_decide_says_so(run: Run, shown: list[View]) 
     shown.clear()
     Face(run).gate("quiet")
     assert "nobody has decided" not in text(shown)
+
+
+def test_a_record_is_sealed_with_the_file_of_its_own_world_wherever_that_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the notebook was given says where the world's file is, if that is still the same."""
+    file = tmp_path / "elsewhere.toml"
+    file.write_text("the world of the run", encoding="utf-8")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    world = toy.Toy.at(tmp_path / "toy", digest=digest)
+    with closing(world.open(tmp_path / "records" / "3.15.0a1")) as run:
+        asked: list[list[str]] = []
+
+        def fails(command: list[str], **_: object) -> SimpleNamespace:
+            asked.append(command)
+            return SimpleNamespace(returncode=1, stderr="BAD: it is broken\nWhat to do: Mend it.\n")
+
+        monkeypatch.setattr("relkit.notebook.subprocess.run", fails)
+        monkeypatch.setattr(type(run), "complete", property(lambda _: True))
+        monkeypatch.setenv("RELKIT_RUNNER", "jupyter")
+        for change in (None, "another world"):
+            if change:
+                file.write_text(change, encoding="utf-8")
+            with pytest.raises(RecordError) as refused:
+                Face(run, str(file)).seal()
+            assert refused.value.code == "NOT_SEALED"
+            assert str(refused.value).endswith("the record is not sealed: BAD: it is broken")
+            assert refused.value.remedy == "Mend it."
+    assert asked[0][-2:] == ["--world", str(file)]
+    assert "--world" not in asked[1]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import html
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import toy
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from relkit import view
 from relkit.errors import CheckError, WaitingError
 from relkit.history import History
-from relkit.plan import EXCERPT, Call
+from relkit.plan import EXCERPT, ActionData, Call
 from relkit.run import Run
 from relkit.view import View
 
@@ -310,3 +312,27 @@ def test_a_record_shows_the_same_without_its_world(run: Run, record: Path) -> No
     assert history.recorded("bake") is None
     assert view.opened(history) == view.opened(run)
     assert view.status(history) == view.status(run)
+
+
+def test_what_is_done_to_many_at_once_is_counted_and_listed(run: Run) -> None:
+    shown = run.propose("look")
+    files = {f"folder/file-{n:02}": f"{n:064}" for n in range(60)}
+    rows = [{"name": f"row {n}", "os": "<b>"} for n in range(9)]
+    named = {"name": "x", **dict.fromkeys("12345678")}
+    calls = [
+        Call(port="downloads", method="place_all", arguments={"files": files}),
+        Call(port="website", method="add_files", arguments={"slug": "x", "files": rows}),
+        Call(port="box", method="fill", arguments={"keys": ["a", "b"]}),
+        Call(port="box", method="put", arguments={"it": named}),
+    ]
+    how: dict[str, Any] = {"expects": "exists", "expected": None, "undo": None, "undo_note": "-"}
+    actions = tuple(ActionData(do=one, read=one, **how) for one in calls)
+    plan = shown.plan.model_copy(update={"actions": actions})
+    said = view.proposal(dataclasses.replace(shown, plan=plan))
+    assert "1  downloads.place_all(files=60, listed below)" in said.text
+    assert "3  box.fill(keys=a, b)" in said.text
+    assert "4  box.put(it=x (1: none; 2: none" in said.text
+    assert "files of action 1: 60\n" + "\n".join(f"{k}  {v}" for k, v in files.items()) in said.text
+    assert "files of action 2: 9\nrow 0 (os: <b>)\nrow 1 (os: <b>)" in said.text
+    assert "row 8 (os: &lt;b&gt;)" in said.html
+    assert "<b>)" not in said.html

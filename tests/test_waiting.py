@@ -12,7 +12,7 @@ import toy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relkit import awaiting, cli
+from relkit import awaiting, cli_run
 from relkit.awaiting import duration, held_up, wait
 from relkit.errors import GateError, RecordError, UsageError, WaitingError
 from relkit.history import History
@@ -249,13 +249,13 @@ class Attempts:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *statuses: int) -> None:
         self.left = list(statuses)
-        monkeypatch.setattr(cli, "_attempt", lambda *_: self.left.pop(0))
-        monkeypatch.setattr(cli, "_held_up", lambda _: False)
-        monkeypatch.setattr(cli, "_awaited", lambda _: "the table")
+        monkeypatch.setattr(cli_run, "_attempt", lambda *_: self.left.pop(0))
+        monkeypatch.setattr(cli_run, "_held_up", lambda _: False)
+        monkeypatch.setattr(cli_run, "_awaited", lambda _: "the table")
         monkeypatch.setattr(awaiting, "POLL_SECONDS", 0.01)
 
     def run(self, wait: str) -> int:
-        return cli._run(argparse.Namespace(wait=wait))
+        return cli_run.run(argparse.Namespace(wait=wait))
 
 
 @pytest.mark.parametrize(
@@ -274,5 +274,5 @@ def test_batch_waits_as_long_as_it_was_told(
 def test_who_gives_up_waiting_says_what_is_awaited(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert Attempts(monkeypatch, 75).run("0") == cli.WAITING
+    assert Attempts(monkeypatch, 75).run("0") == cli_run.WAITING
     assert "the table" in capsys.readouterr().err

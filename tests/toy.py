@@ -243,6 +243,7 @@ class Toy:
     attestations: Pens = field(default_factory=Pens)
     name: str = "toy"
     rehearsal: bool = True
+    systems: tuple[str, ...] = ()
     digest: str = "d" * 64
     nonce: str = "nonce-1"
     patience_seconds: float = 0.0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import zipfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import IO
 
 from relkit.errors import CheckError, WorldError
 
@@ -76,9 +78,18 @@ def _fit(member: zipfile.ZipInfo, name: str) -> zipfile.ZipInfo:
     return member
 
 
+def _opened(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+    try:
+        return archive.open(member)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise zipfile.BadZipFile(f"{member.filename[:200]!a} lies nowhere in it") from error
+
+
 def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
     """Unpack one member, by pieces; `zipfile` checks its CRC and that it is not longer."""
-    with opened.open(member) as source, target.open("xb") as file:
+    with _opened(opened, member) as source, target.open("xb") as file:
         while piece := source.read(PIECE):
             file.write(piece)
         file.flush()

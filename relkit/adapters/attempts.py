@@ -20,8 +20,8 @@ from typing import cast
 from pydantic import ValidationError
 
 from relkit.building.job import JOB, LOCK, OUT, OUTCOME, PART, PID, TOOLS_LOCK, WORK, hold
-from relkit.errors import UsageError, WorldError
-from relkit.values import BuildResult, BuildState, Json
+from relkit.errors import CheckError, UsageError, WorldError
+from relkit.values import Build, BuildResult, BuildState, Json
 
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 ATTEMPT = re.compile(r"attempt-([0-9]+)")
@@ -70,6 +70,17 @@ class Outcome(BuildResult):
     """How an attempt ended: why it failed, or None and what it left."""
 
     failure: str | None
+
+
+def check_same(attempt: Path, build: Build) -> None:
+    """Refuse (``BUILD_OTHER``) a build that differs from the one an attempt is for."""
+    known = Build.model_validate(told(attempt)["build"])
+    if known != build:
+        raise CheckError(
+            f"the build {build.name} of this run is {known.model_dump()}, not {build.model_dump()}",
+            code="BUILD_OTHER",
+            remedy="A build is never replaced under its name: open a new revision of the run.",
+        )
 
 
 def told(attempt: Path) -> Json:

@@ -45,6 +45,9 @@ SLACK = timedelta(seconds=5)
 """Both clocks give whole seconds, and an answer takes time."""
 LOG_TAIL = 4000
 MOST_LISTED = 100
+SETTLED_SECONDS = 60.0
+"""After this long a run that was started is listed."""
+LATER = timedelta(days=366)
 M = TypeVar("M", bound=AnyModel)
 
 
@@ -59,7 +62,8 @@ class AzurePipeline:
     """`relkit.adapters.remote_builders.BuildService` by the pipeline with this number.
 
     `builds` has for each build the names of the run's artifacts; `parameters` are those of the
-    world's file. `ref` is the branch that holds the pipeline's own description.
+    world's file. `ref` is the branch that holds the pipeline's own description. A run that is not
+    listed `settled_seconds` after it was asked for was not started.
     """
 
     def __init__(  # noqa: PLR0913 (what the world's file says of it, by name)
@@ -72,6 +76,7 @@ class AzurePipeline:
         builds: Mapping[str, tuple[str, ...]],
         parameters: Mapping[str, str],
         production: bool,
+        settled_seconds: float = SETTLED_SECONDS,
     ) -> None:
         self._rest = rest
         self._pipeline = pipeline
@@ -80,18 +85,22 @@ class AzurePipeline:
         self._builds = builds
         self._parameters = parameters
         self._production = production
+        self._settled = timedelta(seconds=settled_seconds)
 
     def find(self, *, build: Build, since: datetime) -> str | None:
         """Return the run with exactly the parameters of this build, queued since then.
 
         The service's clock is the one that counts: it is read from the answer, and where the two
-        differ, the earlier time is taken.
+        differ, the earlier time is taken. The end of the time that is asked for, long after all
+        runs, is never the same: no cache has an older list for that address. Raises `WorldError`:
+        ``RUN_AMBIGUOUS``, and ``RUN_NOT_SETTLED`` as long as the list itself may be behind.
         """
-        asked = self._asked(build)
+        asked, now = self._asked(build), datetime.now(UTC)
         from_ = since - SLACK + min(timedelta(0), self._skew())
         query = {
             "definitions": str(self._pipeline),
             "minTime": f"{from_.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "maxTime": f"{now + LATER:%Y-%m-%dT%H:%M:%S.%fZ}",
             "queryOrder": "queueTimeAscending",
             "$top": str(MOST_LISTED),
         }
@@ -102,6 +111,8 @@ class AzurePipeline:
         mine = [one for one in listed if one.queued_at_least(from_) and self._fits(one, asked)]
         if len(mine) > 1:
             raise self._ambiguous(f"runs {', '.join(str(one.id) for one in mine)} have them all")
+        if not mine and now < since + self._settled:
+            raise self._unsettled()
         return str(mine[0].id) if mine else None
 
     def start(self, *, build: Build) -> str:
@@ -282,6 +293,14 @@ class AzurePipeline:
             f"was started with these parameters: {said}",
             code="RUN_AMBIGUOUS",
             remedy="Cancel all but one of these runs in the browser, then run the step again.",
+        )
+
+    def _unsettled(self) -> WorldError:
+        return WorldError(
+            f"{self._rest.name}: no run of pipeline {self._pipeline} with these parameters is "
+            f"listed yet; whether one was started is not known",
+            code="RUN_NOT_SETTLED",
+            remedy=f"Run the step again in {self._settled.total_seconds():.0f} seconds.",
         )
 
     def _path(self, what: str) -> str:

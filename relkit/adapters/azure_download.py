@@ -44,7 +44,7 @@ def download(
                 raise
             # The address itself lets anybody in who has it: it stands in no message.
             said = f"the download from {base} broke off or did not begin"
-            raise rest.error("UNREACHABLE", said, error.remedy) from error
+            raise rest.error("UNREACHABLE", said, error.remedy) from None
     raise rest.error("REDIRECT", f"more than {MAX_HOPS} redirects at {base}", "Run it later.")
 
 

@@ -247,5 +247,6 @@ def exist(version: str, what: str) -> CheckError:
     return CheckError(
         f"there are docs of {version} on the server, {what}",
         code="DOCS_EXIST",
-        remedy="Find out where they come from; published docs are never replaced.",
+        remedy="They are as they were. Find out where they come from; published docs are never "
+        "replaced.",
     )

@@ -36,7 +36,7 @@ def require_same(there: Value, given: Value, name: str) -> None:
     """Raise `WorldError` (``SENT_DIFFERENTLY``) unless what was sent is what is to be sent."""
     if there != given:
         raise WorldError(
-            f"{name} was sent before with other contents",
+            f"{name} was sent before with other contents; this was not sent",
             code="SENT_DIFFERENTLY",
             remedy="Nothing is sent twice under one name; begin a new run in a new world.",
         )

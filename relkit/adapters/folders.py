@@ -36,82 +36,64 @@ class FolderServer:
     def __init__(self, *, staging: Path, public: Path, source: Path) -> None:
         self._staging, self._public, self._source = staging, public, source
 
-    def stage(self, *, folder: str, name: str, sha256: str) -> None:
-        """Copy a collected file to staging; its digest is computed from the bytes written."""
-        with failing(f"stage {folder}/{name}", SERVER):
-            target = _open_folder(self._staging, folder) / checked(name)
-            _part(target).unlink(missing_ok=True)  # left by a process that was killed
-            if not _is_there(target, sha256):
-                _copy(self._source / name, target, sha256)
+    def stage_all(self, *, files: dict[str, str]) -> None:
+        """Copy collected files to staging; digests are computed from the bytes written."""
+        for path, sha256 in files.items():
+            with failing(f"stage {path}", SERVER):
+                target = _open_folder(self._staging, path)
+                _part(target).unlink(missing_ok=True)  # left by a process that was killed
+                if not _is_there(target, sha256):
+                    _copy(self._source / target.name, target, sha256)
 
-    def staged(self, *, folder: str, name: str) -> StoredFile | None:
-        """Return a file in staging, hashed now."""
-        with failing(f"read {folder}/{name} in staging", SERVER):
-            return _stored(_path(self._staging, folder, name))
+    def staged_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
+        """Return files in staging, hashed now."""
+        return {path: self._staged(path) for path in paths}
 
-    def unstage(self, *, folder: str, name: str, sha256: str) -> None:
-        """Remove a file from staging, if it has this digest."""
-        with failing(f"unstage {folder}/{name}", SERVER):
-            target = _path(self._staging, folder, name)
-            _part(target).unlink(missing_ok=True)
-            found = _stored(target)
-            if found is None:
-                return
-            if found.artifact.sha256 != sha256:
-                raise changed(target, found.artifact.sha256, sha256)
-            target.unlink()
-            sync_folder(target.parent)
+    def unstage_all(self, *, files: dict[str, str]) -> None:
+        """Remove files from staging, each if it has its digest."""
+        for path, sha256 in files.items():
+            with failing(f"unstage {path}", SERVER):
+                target = _place(self._staging, path)
+                _part(target).unlink(missing_ok=True)
+                if (found := _stored(target)) is None:
+                    continue
+                if found.artifact.sha256 != sha256:
+                    raise changed(target, found.artifact.sha256, sha256)
+                target.unlink()
+                sync_folder(target.parent)
 
-    def place(self, *, folder: str, name: str, sha256: str) -> None:
-        """Move a file from staging to the public tree, never over another one."""
-        with failing(f"place {folder}/{name}", SERVER):
-            staged = _path(self._staging, folder, name)
-            _part(staged).unlink(missing_ok=True)  # of a copy that was killed once it had its name
-            target = _open_folder(self._public, folder) / name
-            if not _is_there(target, sha256):
-                _check_digest(staged, sha256)
-                _name(staged, target, sha256)
-            found = _stored(staged)  # of a move that was killed between its two halves
-            if found is not None and found.artifact.sha256 == sha256:
-                staged.unlink()
-                sync_folder(staged.parent)
+    def place_all(self, *, files: dict[str, str]) -> None:
+        """Move files from staging to the public tree, each in one step and never over another."""
+        for path, sha256 in files.items():
+            with failing(f"place {path}", SERVER):
+                self._move(path, sha256)
 
-    def placed(self, *, folder: str, name: str) -> StoredFile | None:
-        """Return a file of the public tree, hashed now; None while its move is half done."""
-        with failing(f"read {folder}/{name}", SERVER):
-            public, staged = (_path(one, folder, name) for one in (self._public, self._staging))
+    def placed_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
+        """Return files of the public tree, hashed now; None while a move is half done."""
+        return {path: self._placed(path) for path in paths}
+
+    def _staged(self, path: str) -> StoredFile | None:
+        with failing(f"read {path} in staging", SERVER):
+            return _stored(_place(self._staging, path))
+
+    def _placed(self, path: str) -> StoredFile | None:
+        with failing(f"read {path}", SERVER):
+            public, staged = (_place(one, path) for one in (self._public, self._staging))
             found = _stored(public)
             half = found and staged.exists() and staged.samefile(public)  # of a killed move
             return None if half else found
 
-    def stage_all(self, *, files: dict[str, str]) -> None:
-        """Copy several collected files to staging."""
-        for path, sha256 in files.items():
-            self.stage(**parted(path), sha256=sha256)
-
-    def staged_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
-        """Return several files in staging, hashed now."""
-        return {path: self.staged(**parted(path)) for path in paths}
-
-    def unstage_all(self, *, files: dict[str, str]) -> None:
-        """Remove several files from staging, each if it has its digest."""
-        for path, sha256 in files.items():
-            self.unstage(**parted(path), sha256=sha256)
-
-    def place_all(self, *, files: dict[str, str]) -> None:
-        """Move several files to the public tree, each in one step."""
-        for path, sha256 in files.items():
-            self.place(**parted(path), sha256=sha256)
-
-    def placed_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
-        """Return several files of the public tree, hashed now."""
-        return {path: self.placed(**parted(path)) for path in paths}
-
-
-def parted(path: str) -> dict[str, str]:
-    """Return folder and name of a file by its path below the server's root."""
-    folder, _, name = path.rpartition("/")
-    return {"folder": folder, "name": name}
+    def _move(self, path: str, sha256: str) -> None:
+        staged = _place(self._staging, path)
+        _part(staged).unlink(missing_ok=True)  # of a copy that was killed once it had its name
+        target = _open_folder(self._public, path)
+        if not _is_there(target, sha256):
+            _check_digest(staged, sha256)
+            _name(staged, target, sha256)
+        found = _stored(staged)  # of a move that was killed between its two halves
+        if found is not None and found.artifact.sha256 == sha256:
+            staged.unlink()
+            sync_folder(staged.parent)
 
 
 def checked(name: str) -> str:
@@ -125,32 +107,33 @@ def checked(name: str) -> str:
     return name
 
 
-def _path(root: Path, folder: str, name: str) -> Path:
-    """Return the place of a file; a symbolic link on the way there is refused."""
-    path = root
-    for part in folder.split("/"):
-        path /= checked(part)
-        if path.is_symlink():
-            raise in_the_way(path)
-    return path / checked(name)
+def _place(root: Path, path: str) -> Path:
+    """Return where a file is; a symbolic link on the way there is refused."""
+    *folders, name = map(checked, path.split("/"))
+    place = root
+    for part in folders:
+        place /= part
+        if place.is_symlink():
+            raise in_the_way(place)
+    return place / name
 
 
-def _open_folder(root: Path, folder: str) -> Path:
-    """Make a folder with all above it, each with the right mode whatever the umask says."""
-    parts = [checked(part) for part in folder.split("/")]  # all of them, before any is made
+def _open_folder(root: Path, path: str) -> Path:
+    """Make the folders of a file, each with the right mode whatever the umask says."""
+    *folders, name = map(checked, path.split("/"))  # all of them, before any is made
     root.mkdir(parents=True, exist_ok=True)
-    path = root
-    for part in parts:
-        path /= part
+    place = root
+    for part in folders:
+        place /= part
         with suppress(FileExistsError):
-            path.mkdir()
-            sync_folder(path.parent)
-        status = path.lstat()
+            place.mkdir()
+            sync_folder(place.parent)
+        status = place.lstat()
         if not stat.S_ISDIR(status.st_mode):
-            raise in_the_way(path)
+            raise in_the_way(place)
         if stat.S_IMODE(status.st_mode) != FOLDER_MODE:
-            path.chmod(FOLDER_MODE)
-    return path
+            place.chmod(FOLDER_MODE)
+    return place / name
 
 
 @contextmanager

@@ -115,7 +115,8 @@ class Elsewhere:
 
     def _unreachable(self, words: str) -> WorldError:
         return key_refusal(self.url, words, self.environment) or WorldError(
-            f"{self.name} at {nameless(self.url)} cannot be read: {words}",
+            f"{self.name} at {nameless(self.url)} cannot be read: {words}; what is there "
+            "is not known",
             code="REMOTE_UNREACHABLE",
             remedy="See whether it is there and you may read it, then run this again.",
         )

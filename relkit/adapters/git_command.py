@@ -10,6 +10,7 @@ programs which a repository's configuration could name.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -63,6 +64,7 @@ OPTIONS = {
     "advice.detachedHead": "false",
     "init.defaultBranch": "main",
 }
+HINT = re.compile(r"^(?:remote: )?hint:.*\n?", flags=re.MULTILINE)
 ENVIRONMENT = {
     "LC_ALL": "C",
     "LANGUAGE": "C",
@@ -211,18 +213,22 @@ def failure(command: str, answer: Answer) -> WorldError:
 
 
 def said(words: object) -> str:
-    """Return what a program or server said as plain text: no control characters, not too long."""
+    """Return what a program or server said as plain text: no control characters, not too long.
+
+    What git advises its users is left out: it would take the place of what has gone wrong.
+    """
     text = words.decode(errors="replace") if isinstance(words, bytes) else str(words)
     plain = "".join(one if one.isprintable() or one == "\n" else " " for one in text)
-    return plain.strip()[-4000:]
+    return HINT.sub("", plain).strip()[-4000:]
 
 
 def _checked(command: str, answer: Answer) -> Answer:
     if answer.status < 0 and "Timeout" in answer.words:
         raise WorldError(
-            f"git {command} was not done after {SECONDS:.0f} seconds",
+            f"git {command} was not done after {SECONDS:.0f} seconds; whether it did anything is "
+            "not known",
             code="GIT_TIMEOUT",
-            remedy="See whether the remote and the disk answer, then run this again.",
+            remedy="See whether remote and disk answer, then run this again: it looks first.",
         )
     if answer.status == 127:  # noqa: PLR2004 (what env ends with when there is no such program)
         raise _missing()

@@ -158,7 +158,7 @@ class Remotes:
     def _unreachable(self, remote: str, answer: Answer) -> WorldError:
         refused = key_refusal(self.urls[remote], answer.words, self.environment)
         return refused or WorldError(
-            f"{remote} cannot be read: {answer.words}",
+            f"{remote} cannot be read: {answer.words}; what is there is not known",
             code="REMOTE_UNREACHABLE",
             remedy="See whether it is there and you may read it, then run this again.",
         )

@@ -111,15 +111,17 @@ class GitHubActions:
     def find(self, *, build: Build, since: datetime) -> str | None:
         """Return the run that was started for a build at or after `since`, by this machine's clock.
 
-        A run that was cancelled is none. Raises `WorldError`: ``RUN_AMBIGUOUS``, and
-        ``RUN_NOT_SETTLED`` as long as it may still be missing in GitHub's list.
+        Where GitHub's clock is another, the earlier time is taken: a time that nobody has in truth
+        must not hide a run. A run that was cancelled is none. Raises `WorldError`:
+        ``RUN_AMBIGUOUS``, and ``RUN_NOT_SETTLED`` as long as it may still be missing in GitHub's
+        list.
         """
         query = {"event": EVENT, "branch": self._ref, "per_page": "100"}
         answer = self._rest.get(f"{self._of_workflow()}/runs", query)
         listed = told(self._rest, _Runs, answer.value, answer.said)
         now = datetime.now(UTC)
         there = answer.time or now
-        start = since + (there - now) - SLACK  # by GitHub's clock
+        start = since + min(timedelta(0), there - now) - SLACK
         found = [
             run
             for run in listed.workflow_runs
@@ -134,9 +136,10 @@ class GitHubActions:
             )
         if found:
             return str(found[0].id)
-        if there < start + SLACK + self._settled:
+        if now < since + self._settled:
             raise WorldError(
-                f"no run of {self._workflow} for {build.commit} is listed yet",
+                f"no run of {self._workflow} for {build.commit} is listed yet; whether one was "
+                f"started is not known",
                 code="RUN_NOT_SETTLED",
                 remedy=f"Run the step again in {self._settled.total_seconds():.0f} seconds.",
             )

@@ -189,7 +189,8 @@ def _change(branch: str, found: _Found, rules: tuple[str, ...]) -> str:
     raise WorldError(
         quoted(f"the rules of {branch} are others: without {more}, with {less}"),
         code="PROTECTION_DIFFERS",
-        remedy=f"Have an administrator set the rules of {branch} in the repository's settings.",
+        remedy=f"Nothing was changed. Have an administrator set the rules of {branch} in the "
+        "repository's settings.",
     )
 
 

@@ -136,7 +136,7 @@ class Incoming:
         before = self._place.list(folder=run) or ()
         there = _checked(before, wanted, run)
         if missing := [name for name in wanted if name not in there]:
-            count = f"{len(there)} of {len(wanted)} files there"
+            count = f"{len(there)} of {len(wanted)} files in {run}"
             return _running(f"{count}, waits for {_some(missing)}")
         said = self._said(run)
         if (said.commit, said.version) != (build.commit, build.version):

@@ -62,7 +62,7 @@ class PacedWeb(Web):
         """Ask in turn; what can be repeated is, once, if the site says after how many seconds."""
         self._pace.wait()
         with super().request(method, path, headers=headers, json=json, form=form) as response:
-            seconds = _wait_of(response) if method in REPEATABLE else None
+            seconds = soon(response) if method in REPEATABLE else None
             if seconds is None:
                 yield response
                 return
@@ -72,7 +72,8 @@ class PacedWeb(Web):
             yield response
 
 
-def _wait_of(response: requests.Response) -> int | None:
+def soon(response: requests.Response) -> int | None:
+    """Return after how many seconds a site wants to be asked again; None: not within a minute."""
     said = response.headers.get("Retry-After", "")
     if response.status_code != THROTTLED or not (said.isascii() and said.isdecimal()):
         return None

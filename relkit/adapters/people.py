@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from relkit.adapters.announcements import require_text
+from relkit.adapters.drafts import require_text
 from relkit.adapters.evidence import (
     Message,
     named,

@@ -114,7 +114,7 @@ class _Words(HTMLParser):
 def unreadable(url: str, why: str) -> WorldError:
     """Return the error for an answer that is neither a post nor clearly none."""
     return WorldError(
-        f"the post at {quoted(ascii(url))} cannot be read: {why}",
+        f"the post at {quoted(ascii(url))} cannot be read: {why}; whether it is there is not known",
         code="POST_UNREADABLE",
         remedy="Look at the address in a browser; run this again when it shows there.",
     )

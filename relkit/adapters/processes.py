@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import cast
 
 from relkit.adapters.attempts import (
+    check_same,
     clear,
     delivered_by,
     end,
@@ -30,14 +31,13 @@ from relkit.adapters.attempts import (
     number_of,
     outcome,
     status_of,
-    told,
 )
 from relkit.adapters.edit_tools import inherited_environment
 from relkit.adapters.subjects import opened, text_of
 from relkit.adapters.superseded import put_aside
 from relkit.building.builder import PROGRAMS
 from relkit.building.job import JOB, LOCK, LOG, OUT, WORK, hold, write_whole
-from relkit.errors import CheckError, UsageError
+from relkit.errors import UsageError
 from relkit.values import Artifact, Build, BuildResult, BuildState
 
 LOG_TAIL = 4000
@@ -116,7 +116,7 @@ class ProcessBuilders:
         with _alone(home):
             last = newest(home)
             if last is not None and status_of(last).status in {"running", "done"}:
-                _check_same(last, build)
+                check_same(last, build)
                 return
             if last is not None:
                 _reap()
@@ -195,16 +195,6 @@ class ProcessBuilders:
             _spawn(attempt, cast("int", lock), SURROUNDINGS.get(build.name, USUAL))
         finally:
             os.close(cast("int", lock))
-
-
-def _check_same(attempt: Path, build: Build) -> None:
-    known = Build.model_validate(told(attempt)["build"])
-    if known != build:
-        raise CheckError(
-            f"the build {build.name} of this run is {known.model_dump()}, not {build.model_dump()}",
-            code="BUILD_OTHER",
-            remedy="A build is never replaced under its name: open a new revision of the run.",
-        )
 
 
 def _again(out: Path, file: Artifact) -> Artifact:

@@ -11,7 +11,6 @@ from relkit.adapters.attempts import told
 from relkit.adapters.disk import sync_folder
 from relkit.building.ending import Ending
 from relkit.building.job import JOB, OUTCOME, write_whole
-from relkit.errors import CheckError
 from relkit.values import Build, BuildState
 
 
@@ -45,14 +44,3 @@ def give_up(attempt: Path, state: BuildState) -> None:
     """End an attempt for which another one comes; why it failed stays to be read."""
     if not (attempt / OUTCOME).exists():
         Ending(attempt).failed(state.detail or state.status)
-
-
-def check_same(attempt: Path, build: Build) -> None:
-    """Refuse (``BUILD_OTHER``) a build that differs from the one an attempt is for."""
-    known = Build.model_validate(told(attempt)["build"])
-    if known != build:
-        raise CheckError(
-            f"the build {build.name} of this run is {known.model_dump()}, not {build.model_dump()}",
-            code="BUILD_OTHER",
-            remedy="A build is never replaced under its name: open a new revision of the run.",
-        )

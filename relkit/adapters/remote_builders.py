@@ -13,8 +13,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, cast
 
-from relkit.adapters.attempts import delivered_by, home_of, newest, number_of, status_of, told
-from relkit.adapters.remote_attempts import begin_attempt, check_same, give_up, run_number
+from relkit.adapters.attempts import (
+    check_same,
+    delivered_by,
+    home_of,
+    newest,
+    number_of,
+    status_of,
+    told,
+)
+from relkit.adapters.remote_attempts import begin_attempt, give_up, run_number
 from relkit.adapters.remote_download import Download, downloaded, result_of
 from relkit.adapters.remote_runs import Journal, Run
 from relkit.adapters.subjects import text_of
@@ -115,7 +123,7 @@ class RemoteBuilders:
             if run is not None and run.run is None:
                 run = _found(run, service, journal)
             if run is None or run.run is None:
-                run = _begin(run or journal.intend(build), service, journal)
+                run = _begin(journal.renew(run) if run else journal.intend(build), service, journal)
             begin_attempt(home, number_of(last) + 1, build, run.number)
 
     def started(self, *, name: str, nonce: str) -> bool:

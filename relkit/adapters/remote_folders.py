@@ -97,7 +97,7 @@ class RemoteTree:
         last = next((one for one in reversed(above) if one in seen), None)
         if last is None:
             return WorldError(
-                f"{self.root} is not on the server",
+                f"{self.root} is not on the server; nothing was put there",
                 code="NOT_THERE",
                 remedy="Correct the folder in the world's file, or have it made.",
             )
@@ -111,10 +111,13 @@ class RemoteTree:
 
 def foreign(path: str, found: Found, wanted: str) -> WorldError:
     """Return the refusal of what somebody else made in a way that does not do."""
+    mode = f"{found.mode:04o}"
+    needed = f"needed is {wanted}" if mode != wanted else f"so only {found.owner} may write there"
     return WorldError(
-        f"{path} is {found.owner}'s and has the mode {found.mode:04o}, needed is {wanted}",
+        f"{path} is {found.owner}'s and has the mode {mode}, {needed}",
         code="REMOTE_OWNER",
-        remedy=f"Ask {found.owner} to give it that mode and the group; then run this again.",
+        remedy=f"Nothing was put there. Ask {found.owner} to give it the mode and the group by "
+        "which you may write there; then run this again.",
     )
 
 

@@ -72,6 +72,13 @@ class Journal:
         self.write(run)
         return run
 
+    def renew(self, run: Run) -> Run:
+        """Write that a run which surely was not started is about to be started once more.
+
+        Where it has to be looked for again, a list of runs must have had its time since then.
+        """
+        return self.write(run.model_copy(update={"intended": datetime.now(UTC)}))
+
     def write(self, run: Run) -> Run:
         """Keep what is known of a run, and bring it to the disk."""
         write_value(self._folder / f"run-{run.number}.json", run)

@@ -25,6 +25,9 @@ Query = Mapping[str, str] | Sequence[tuple[str, str]]
 REDIRECTS, REFUSALS, FAILURES = 300, 400, 500
 DENIED, MISSING, CONFLICTS, THROTTLED = {401, 403}, {404, 410}, {409, 412, 422}, {403, 429}
 MOST_WAITED_SECONDS = 60
+LACKING = ("SECRET_MISSING", "SECRET_UNFIT", "SECRET_UNKNOWN")
+"""Codes of a secret that cannot be had: nothing was sent."""
+UNSEEN = "how it stands there is not known"
 JSON_TYPES = ("application/json", "application/problem+json")
 
 
@@ -66,7 +69,12 @@ class Answer:
 
 
 class UnknownStateError(WorldError):
-    """A write got no answer that says whether it was carried out (``SERVICE_UNKNOWN_STATE``)."""
+    """A write got no answer that says whether it was carried out (``SERVICE_UNKNOWN_STATE``).
+
+    `status` is that of the answer, 0 if there was none.
+    """
+
+    status = 0
 
 
 class Rest:
@@ -100,8 +108,9 @@ class Rest:
             self._wait(float(answer.throttled_seconds() or 0))
             answer = self.ask("GET", path, query=query)
         if answer.status >= FAILURES:
-            raise self.error("FAILED", answer.said, "The service itself has failed: run it later.")
-        self._refuse(answer)
+            said = f"{answer.said}; {UNSEEN}"
+            raise self.error("FAILED", said, "The service itself has failed: run it later.")
+        self._refuse(answer, UNSEEN)
         if answer.value is None:
             raise self.unreadable(answer.said)
         return answer
@@ -128,10 +137,12 @@ class Rest:
         try:
             answer = self.ask(method, path, fields=fields)
         except WorldError as error:
+            if error.code in LACKING:
+                raise
             raise self.unknown(str(error)) from error
         if answer.status >= FAILURES:
-            raise self.unknown(answer.said)
-        self._refuse(answer)
+            raise self.unknown(answer.said, answer.status)
+        self._refuse(answer, "nothing was changed")
         if answer.value is None and not answer.blank:  # it was not the service that answered
             raise self.unknown(answer.said)
         return answer
@@ -152,7 +163,7 @@ class Rest:
                 words = text(response)
         except WorldError as error:
             code = "UNREACHABLE" if error.code == "SITE_UNREACHABLE" else "UNREADABLE"
-            raise self.error(code, quoted(str(error), self._secrets()), error.remedy) from error
+            raise self.error(code, quoted(error.args[0], self._secrets()), error.remedy) from error
         line = quoted(words, self._secrets())
         if content_type(response) == "text/html" and line:
             line = "an HTML page"
@@ -171,17 +182,19 @@ class Rest:
     def unreadable(self, said: str) -> WorldError:
         """Make the error for an answer that is not what the service's description promises."""
         remedy = "Look at the address in a browser; the service or something before it changed."
-        return self.error("UNREADABLE", said, remedy)
+        return self.error("UNREADABLE", f"{said}; {UNSEEN}", remedy)
 
-    def unknown(self, said: str) -> UnknownStateError:
+    def unknown(self, said: str, status: int = 0) -> UnknownStateError:
         """Make the error for a write of which nothing certain is known."""
-        return UnknownStateError(
+        error = UnknownStateError(
             f"{self.name}: {said}; it does not show whether that was done",
             code="SERVICE_UNKNOWN_STATE",
             remedy="Wait a minute, run the step again: it looks first. Do not repeat it by hand.",
         )
+        error.status = status
+        return error
 
-    def _refuse(self, answer: Answer) -> None:
+    def _refuse(self, answer: Answer, stands: str) -> None:
         status = answer.status
         if status < REDIRECTS:
             return
@@ -198,7 +211,7 @@ class Rest:
             code, remedy = "REDIRECT", "Correct the service's address: redirects are not followed."
         else:
             code, remedy = "REFUSED", "Compare what was sent with what the service says about it."
-        raise self.error(code, answer.said, remedy)
+        raise self.error(code, f"{answer.said}; {stands}", remedy)
 
 
 def segment(text: str) -> str:

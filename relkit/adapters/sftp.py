@@ -150,9 +150,10 @@ class SshPlace:
 def failed(where: str, what: str, done: Ran) -> WorldError:
     """Return the error for a remote command or sftp's that should not have failed."""
     return WorldError(
-        f"{what} on {where} ended with status {done.status}: {said(done.err) or 'no words'}",
+        f"{what} on {where} ended with status {done.status}: {said(done.err) or 'no words'}; "
+        "what is there now is not known",
         code="REMOTE_FAILED",
-        remedy="Read the server's words; mend that, then run this again.",
+        remedy="Read the server's words; mend that, then run this again: it looks first.",
     )
 
 

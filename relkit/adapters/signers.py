@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +49,8 @@ class LocalSigners:
     fingerprint: str
     trusted: Callable[[], dict[str, str]] = dict
     """What verifies all these signatures and those of tags, by file name (see `trust`)."""
+    tags: GpgSigner | None = None
+    """The key that signs tags, where it signs no files."""
 
     def usable(self) -> tuple[Tool, ...]:
         """Say as whom each scheme would sign; version None: it cannot, the log says why.
@@ -55,8 +58,8 @@ class LocalSigners:
         For Sigstore a token is asked for, and nothing is logged; GPG signs a few bytes.
         """
         tools = [_rehearsed("sigstore", self._sigstore_identity)]
-        if self.gpg:
-            tools.append(_rehearsed("gpg", self._gpg_identity))
+        if (key := self.gpg or self.tags) is not None:
+            tools.append(_rehearsed("gpg", partial(self._gpg_identity, key)))
         return tuple(tools)
 
     def sign(self, *, scheme: str, name: str, sha256: str) -> None:
@@ -183,7 +186,7 @@ class LocalSigners:
             signer = f"{self.sigstore.identity} ({self.sigstore.issuer})"
             expected = f"{self.identity} ({self.issuer})"
         else:
-            signer, expected = self._gpg.fingerprint, self.fingerprint
+            signer, expected = (self.gpg or self.tags or self._gpg).fingerprint, self.fingerprint
         if signer != expected:
             raise WorldError(
                 f"{scheme} would sign as {signer}; the policy names {expected}",
@@ -196,9 +199,9 @@ class LocalSigners:
         self.sigstore.check_token()
         return f"{self.identity} ({self.issuer})"
 
-    def _gpg_identity(self) -> str:
+    def _gpg_identity(self, key: GpgSigner) -> str:
         self._require_policy("gpg")
-        self._gpg.rehearse()
+        key.rehearse()
         return self.fingerprint
 
     @property

@@ -243,11 +243,11 @@ def _refused(error: Exception) -> WorldError:
         return WorldError(
             f"Sigstore answered {answer.status_code}: {_shown(answer.text)}",
             code="SIGSTORE_REFUSED",
-            remedy="Do what the answer asks for and run again; nothing was written.",
+            remedy="Do what the answer asks for and run again; no signature was kept.",
         )
     if isinstance(error, requests.RequestException):
         return WorldError(
-            f"Sigstore cannot be reached ({type(error).__name__})",
+            f"Sigstore cannot be reached, or read ({type(error).__name__}); nothing was kept",
             code="SIGSTORE_UNREACHABLE",
             remedy="Run again when the network and the service are there; files signed are kept.",
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from relkit.adapters.folders import absent, changed, checked, parted, would_overwrite
+from relkit.adapters.folders import absent, changed, would_overwrite
 from relkit.adapters.remote_files import Found, checked_root, digests, look, user_id
 from relkit.adapters.remote_folders import RemoteTree
 from relkit.adapters.sftp import SshPlace
@@ -45,32 +45,6 @@ class SshDownloads:
     ) -> None:
         self._ssh, self._source, self._group, self._tell = ssh, source, group, tell
         self._roots = {"public": checked_root(public), "staging": checked_root(staging)}
-
-    # --- one file ---------------------------------------------------------------------------------
-
-    def stage(self, *, folder: str, name: str, sha256: str) -> None:
-        """Upload a collected file to staging; its digest is computed on the server."""
-        self.stage_all(files={_below(folder, name): sha256})
-
-    def staged(self, *, folder: str, name: str) -> StoredFile | None:
-        """Return a file in staging, hashed now."""
-        path = _below(folder, name)
-        return self.staged_all(paths=(path,))[path]
-
-    def unstage(self, *, folder: str, name: str, sha256: str) -> None:
-        """Remove a file from staging, if it has this digest."""
-        self.unstage_all(files={_below(folder, name): sha256})
-
-    def place(self, *, folder: str, name: str, sha256: str) -> None:
-        """Move a file from staging to the public tree, never over another one."""
-        self.place_all(files={_below(folder, name): sha256})
-
-    def placed(self, *, folder: str, name: str) -> StoredFile | None:
-        """Return a file of the public tree, hashed now; None while its move is half done."""
-        path = _below(folder, name)
-        return self.placed_all(paths=(path,))[path]
-
-    # --- all files of a release -------------------------------------------------------------------
 
     def stage_all(self, *, files: dict[str, str]) -> None:
         """Upload collected files, digests by path; what is there is not sent again.
@@ -232,15 +206,10 @@ class SshDownloads:
             self._staging.do([f"rm {path}" for path in left])
 
 
-def _below(folder: str, name: str) -> str:
-    """Return the path of a file whose name is one part."""
-    return f"{folder}/{checked(name)}"
-
-
 def _twin(one: Found, other: Found | None) -> bool:
     return other is not None and one.is_same(other)
 
 
 def _stored_file(path: str, found: Found, sha256: str) -> StoredFile:
-    artifact = Artifact(name=parted(path)["name"], size=found.size, sha256=sha256)
+    artifact = Artifact(name=PurePosixPath(path).name, size=found.size, sha256=sha256)
     return StoredFile(artifact=artifact, mode=f"{found.mode:04o}")

@@ -72,12 +72,15 @@ def refusal(pin: Pin, words: str) -> WorldError:
         return WorldError(
             f"{who} does not let you in: {said(words)}",
             code="SSH_DENIED",
-            remedy="Is your key in the agent (ssh-add -l), and does the server know it for you?",
+            remedy="Nothing was sent. Is your key in the agent (ssh-add -l), and does the server "
+            "know it for you?",
         )
     return WorldError(
-        f"{who} was not reached, or the connection broke: {said(words) or 'no words'}",
+        f"{who} was not reached, or the connection broke: {said(words) or 'no words'}; "
+        "what is there now is not known",
         code="SSH_UNREACHABLE",
-        remedy="See whether the server and the line are up, then run this again: it goes on.",
+        remedy="See whether the server and the line are up, then run this again: it looks "
+        "first, and goes on.",
     )
 
 

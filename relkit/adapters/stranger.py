@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,14 +17,13 @@ from urllib.parse import urlencode
 import requests
 from urllib3.exceptions import HTTPError
 
+from relkit.adapters.pacing import THROTTLED, Pace, soon
 from relkit.adapters.public import PATH
 from relkit.adapters.web import CHUNK_BYTES, MAX_TEXT_BYTES, Web, content_type, quoted
 from relkit.errors import WorldError
 
-OK, NOT_FOUND, GONE, THROTTLED, FAILURES = 200, 404, 410, 429, 500
+OK, NOT_FOUND, GONE, FAILURES = 200, 404, 410, 500
 DENIED = frozenset({401, 403})
-PATIENCE_SECONDS = 60
-"""For how long one answer that says "later" is waited for, once."""
 PER_SECOND = 10.0
 """How many requests python.org takes from one address."""
 
@@ -46,26 +44,20 @@ class Got:
     data: bytes = b""
 
 
-class Pace:
+class Visit(Pace):
     """Lets `per_second` requests begin in a second, and none after `seconds`; for all threads."""
 
     def __init__(self, per_second: float = PER_SECOND, seconds: float = 3600) -> None:
-        self._gap = 1 / per_second
-        self._seconds = seconds
-        self._end = time.monotonic() + seconds
-        self._next = 0.0
-        self._lock = threading.Lock()
+        super().__init__(per_second)
+        self._seconds, self._end = seconds, time.monotonic() + seconds
         self.requests = 0
 
     def wait(self) -> None:
         """Return when the next request may begin."""
-        with self._lock:
-            now = time.monotonic()
-            self._next = max(self._next + self._gap, now)
-            pause = self._next - now
-            self.requests += 1
         self.require_time()
-        time.sleep(pause)
+        super().wait()
+        with self._lock:
+            self.requests += 1
 
     def require_time(self) -> None:
         """Raise `WorldError` (``DEADLINE``) when the time is up."""
@@ -83,14 +75,14 @@ class Stranger:
     def __init__(
         self,
         url: str,
-        pace: Pace,
+        visit: Visit,
         *,
         told: Callable[[int], None] = lambda _: None,
         timeout_seconds: tuple[float, float] = (5.0, 60.0),
     ) -> None:
         self._web = Web(url, timeout_seconds)
         self.url = self._web.url
-        self._pace = pace
+        self._visit = visit
         self._told = told
 
     def fetch(
@@ -138,19 +130,20 @@ class Stranger:
     def _answer(self, full: str) -> _Closing:
         """Return an answer that is the site's word; one that says "later" is asked for again."""
         for last in (False, True):
-            self._pace.wait()
+            self._visit.wait()
             answer = _Closing(self._web, full)
             status, headers = answer.response.status_code, answer.response.headers
             if status != THROTTLED and status < FAILURES:
                 return answer
+            after = soon(answer.response)
             answer.close()
-            after = headers.get("Retry-After", "")
             said = f"{self.url}{full} answered {status}"
             if status != THROTTLED:
                 raise _error("SITE_FAILED", said)
-            if last or not after.isdecimal() or int(after) > PATIENCE_SECONDS:
-                raise _error("SITE_THROTTLED", f"{said}: later, in {quoted(after) or 'some'} s")
-            time.sleep(int(after))
+            if last or after is None:
+                later = quoted(headers.get("Retry-After", "")) or "some"
+                raise _error("SITE_THROTTLED", f"{said}: later, in {later} s")
+            time.sleep(after)
         raise AssertionError
 
     def _read(
@@ -186,7 +179,7 @@ class Stranger:
         """Yield what has come, however little it is: a body that drips meets the deadline too."""
         try:
             while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
-                self._pace.require_time()
+                self._visit.require_time()
                 self._told(len(chunk))
                 yield chunk
         except HTTPError as error:

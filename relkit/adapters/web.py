@@ -15,6 +15,7 @@ TIMEOUT_SECONDS = (5.0, 60.0)
 MAX_TEXT_BYTES = 4_000_000
 MAX_SAID = 300
 CHUNK_BYTES = 256 * 1024
+READS = ("GET", "HEAD")
 
 
 class Web:
@@ -66,8 +67,9 @@ class Web:
         except requests.RequestException as error:
             # The text of the error itself would only add addresses of objects in memory.
             reason = "no answer in time" if isinstance(error, requests.Timeout) else "no answer"
+            seen = "; how it stands there is not known" if method in READS else ""
             raise WorldError(
-                f"{method} {self.url}{path}: {reason} ({type(error).__name__})",
+                f"{method} {self.url}{path}: {reason} ({type(error).__name__}){seen}",
                 code="SITE_UNREACHABLE",
                 remedy="Look whether the site can be reached, then run the step again.",
             ) from error

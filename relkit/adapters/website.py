@@ -11,17 +11,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
+from relkit.adapters.rest import Answer, UnknownStateError
 from relkit.adapters.web import TIMEOUT_SECONDS, Web, content_type, text
-from relkit.adapters.website_api import (
-    Answer,
-    Api,
-    UnknownStateError,
-    Version,
-    unknown_state,
-    unreadable,
-)
+from relkit.adapters.website_api import Api, Version, unknown_state, unreadable
 from relkit.adapters.website_files import FileRows
 from relkit.adapters.website_rows import (
     SERIES,
@@ -190,7 +184,7 @@ class PythonOrg:
         if SERIES.fullmatch(series) is None:
             raise refusal(f"{series[:40]!r} is no series of the site, like python3", "BAD_SERIES")
         with self._web.request("GET", f"downloads/latest/{series}/") as response:
-            target = urlsplit(response.headers.get("Location", "")).path
+            target = _below(self._web.url, response.headers.get("Location", ""))
         if response.status_code == FOUND and target == "/downloads/":
             return None
         leads = re.fullmatch(r"/downloads/release/([^/]+)/", target)
@@ -210,3 +204,12 @@ def _changed(answer: Answer, status: int) -> Json:
     if answer.status != status or not isinstance(answer.value, dict):
         raise unknown_state(answer.said)
     return answer.value
+
+
+def _below(site: str, location: str) -> str:
+    """Return the path that a redirect leads to, or all of it where that is not on the site."""
+    try:
+        here, there = urlsplit(site), urlsplit(urljoin(site, location))
+    except ValueError:  # no address at all
+        return location
+    return there.path if there[:2] == here[:2] else location

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from relkit.adapters.website_api import Api, UnknownStateError, unknown_state, unreadable
+from relkit.adapters.rest import UnknownStateError
+from relkit.adapters.website_api import Api, unknown_state, unreadable
 from relkit.adapters.website_difference import changes
 from relkit.adapters.website_rows import (
     LINK,
@@ -96,9 +97,9 @@ class FileRows:
         fields["release"] = f"/api/v1/downloads/release/{release}/"
         try:
             answer = self._api.write("v1", "POST", "release_file/", fields)
-            found = LINK.fullmatch(urlsplit(answer.location).path)
+            found = LINK.fullmatch(urlsplit(where := answer.headers.get("location", "")).path)
             if answer.status != CREATED or found is None:
-                raise unknown_state(f"{answer.said}, at {answer.location[:99]!r}")
+                raise unknown_state(f"{answer.said}, at {where[:99]!r}")
             return int(found[1])
         except UnknownStateError as error:
             return self._look(file, None, error)

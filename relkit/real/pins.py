@@ -27,7 +27,7 @@ def pins(services: Services) -> tuple[Pin, ...]:
         *(
             Pin(host_of(url), _port(url), "", keys)
             for url, keys in git_addresses(services)
-            if protocols(url) == ("ssh",)
+            if url and protocols(url) == ("ssh",)
         ),
     )
 

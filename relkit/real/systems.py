@@ -36,6 +36,7 @@ from relkit.adapters.ssh_downloads import SshDownloads
 from relkit.adapters.web import Web
 from relkit.adapters.website import PythonOrg
 from relkit.building.source import TOOLS, blurb_command
+from relkit.errors import UsageError
 from relkit.places import Server, Services
 from relkit.policy import MANAGER
 from relkit.real.pins import pins, protocols
@@ -91,7 +92,7 @@ class Systems:
         return Pinned(
             self.state / "ssh",
             hosts=pins(self.services),
-            identity_file=str(Path(key).expanduser()) if key else "",
+            identity_file=str(own_path(key)) if key else "",
         )
 
     @property
@@ -266,7 +267,7 @@ class Systems:
         place = self.services.gpg
         if place is None:
             return None
-        signer = GpgSigner(Path(place.home or "~/.gnupg").expanduser(), place.fingerprint)
+        signer = GpgSigner(own_path(place.home or "~/.gnupg"), place.fingerprint)
         if isinstance(signer.close, weakref.finalize):
             signer.close.detach()
         return signer
@@ -274,3 +275,22 @@ class Systems:
     def server(self, place: Server) -> SshPlace:
         """Return a server to work on."""
         return self.pinned.place(place.host, place.port, place.user)
+
+
+def own_path(text: str) -> Path:
+    """Return a path of this machine as a world's file gives it; refuse (``BAD_FOLDER``) no path."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:  # nobody has that name here
+        raise _no_path(text) from error
+    if not str(path).isprintable():
+        raise _no_path(text)
+    return path
+
+
+def _no_path(text: str) -> UsageError:
+    return UsageError(
+        f"{text[:80]!a} is no path of this machine",
+        code="BAD_FOLDER",
+        remedy="Correct it in the world's file: an absolute path, or one that begins with ~/.",
+    )

@@ -12,14 +12,12 @@ from relkit.adapters import ssh
 from relkit.adapters.advisories import PipAudit
 from relkit.adapters.attest import Attestor, sigstore_verifier
 from relkit.adapters.editors import blurb_for
-from relkit.adapters.git import GitRepository, SigningKey
-from relkit.adapters.gpg import GpgKeyring, GpgSigner
+from relkit.adapters.gpg import GpgSigner
 from relkit.adapters.machine import REQUIREMENTS, LocalMachine
 from relkit.adapters.processes import Places, ProcessBuilders
 from relkit.adapters.remote_builders import RemoteBuilders
 from relkit.adapters.shelf import Shelf
-from relkit.adapters.signers import LocalSigners
-from relkit.adapters.sigstore import SigstoreSigner, trusted_root, verify_bundle
+from relkit.adapters.sigstore import SigstoreSigner
 from relkit.adapters.sigstore_instance import Instance
 from relkit.adapters.timing import SystemClock
 from relkit.adapters.value_files import write_whole
@@ -31,10 +29,9 @@ from relkit.manifest import SITE
 from relkit.policy import Policy
 from relkit.ports import World
 from relkit.real.builds import build_services
-from relkit.real.pins import protocols
+from relkit.real.parts import policy_of, repository, signers, verify_companion
 from relkit.real.systems import Systems
-from relkit.values import Companion, Person
-from relkit.worlds import WorldFile
+from relkit.worlds import addresses
 
 T = TypeVar("T")
 
@@ -48,7 +45,13 @@ def production_world(stack: ExitStack, systems: Systems, digest: str, nonce: str
     programs = {name: where for name, where in PROGRAMS.items() if name not in services}
     builders = dict.fromkeys(programs, LOCAL_BUILDER)
     builders |= {name: service.builder() for name, service in services.items()}
-    policy = policy_of(file, builders)
+    policy = policy_of(
+        file,
+        lambda role, name: role.identities.get(name, ()),
+        issuer=_there(systems.services.sigstore).issuer,
+        fingerprint=gpg.fingerprint,
+        builders=builders,
+    )
     signer = sigstore_signer(stack, instance, policy)
     site = file.services.cdn.url if file.services.cdn else SITE
     address, builds = state / f"site-{release.key}.url", state / "builds"
@@ -69,35 +72,16 @@ def production_world(stack: ExitStack, systems: Systems, digest: str, nonce: str
         digest=digest,
         policy=policy,
         nonce=nonce,
-        repo=GitRepository(
-            clone=clone,
-            remotes={"upstream": remotes["upstream"], "fork": remotes["fork"]},
-            identity=systems.manager,
-            signing=SigningKey(gpg.homedir, gpg.fingerprint),
-            tools=systems.tools(blurb),
-            protocols=tuple({one for url in remotes.values() for one in protocols(url)}),
-            environment=systems.git_environment,
-        ),
+        repo=repository(systems, remotes, gpg, blurb),
         tracker=_there(systems.tracker),
         buildbots=_there(systems.buildbots),
         builders=RemoteBuilders(builds, services, ProcessBuilders(builds, places, programs)),
         artifacts=Shelf(systems.artifacts, builds),
-        signers=LocalSigners(
-            folder=systems.artifacts,
-            sigstore=signer,
-            gpg=gpg if release.uses_gpg else None,
-            identity=policy.sigstore_identity,
-            issuer=policy.sigstore_issuer,
-            fingerprint=policy.gpg_fingerprint,
-            trusted=lambda: {
-                "trusted_root.json": instance.trusted_root(),
-                "gpg-keys.asc": gpg.export_public(),
-            },
-        ),
+        signers=signers(systems, policy, gpg, signer, instance.trusted_root),
         downloads=downloads,
         docs=_there(systems.docs),
         website=website,
-        public=_there(systems.public(partial(verify_companion, instance, gpg))),
+        public=_there(systems.public(partial(verify_companion, instance.trusted_root, gpg))),
         announcements=_there(systems.announcements),
         people=_there(systems.people(policy.people)),
         attestations=attestor(systems, policy, gpg, instance),
@@ -107,34 +91,8 @@ def production_world(stack: ExitStack, systems: Systems, digest: str, nonce: str
         site_url=SITE,
         patience_seconds=file.patience_seconds,
         tests=file.tests,
+        systems=tuple(f"{name}: {one}" for name, one in addresses(file.services)),
         secrets=systems.secrets.all,
-    )
-
-
-def policy_of(file: WorldFile, builders: dict[str, str]) -> Policy:
-    """Return the policy which a complete file of a production states."""
-    services = file.services
-    people = tuple(
-        Person(
-            name=name,
-            role=role,
-            time_zone=one.time_zone,
-            identities=one.identities.get(name, ()),
-        )
-        for role, one in file.people.items()
-        for name in (one.name, *one.also)
-    )
-    return Policy(
-        version=file.policy_version,
-        people=people,
-        gates=file.gates,
-        kinds=dict(file.kinds.items()),
-        waivers=file.waivers,
-        waivers_needed=dict(file.waivers_needed.items()),
-        sigstore_identity=file.manager_email,
-        sigstore_issuer=services.sigstore.issuer if services.sigstore else "",
-        gpg_fingerprint=services.gpg.fingerprint if services.gpg else "",
-        builders=builders,
     )
 
 
@@ -181,22 +139,6 @@ def _key(systems: Systems, identity: values.Identity) -> Path:
     path = systems.state / "ssh" / f"{values.digest_of(identity.key)[:16]}.pub"
     write_whole(path, f"{identity.key}\n".encode())
     return path
-
-
-def verify_companion(
-    instance: Instance, gpg: GpgKeyring, file: Path, signature: Path, stated: Companion
-) -> None:
-    """Verify a downloaded signature as the policy has it."""
-    if stated.scheme == "gpg":
-        gpg.verify(file, signature, fingerprint=stated.identity)
-        return
-    verify_bundle(
-        trusted_root(instance.trusted_root()),
-        signature.read_bytes(),
-        sha256=stated.subject.sha256,
-        identity=stated.identity,
-        issuer=stated.issuer,
-    )
 
 
 def _there(part: T | None) -> T:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from relkit.adapters.announcements import require_text
+from relkit.adapters.drafts import require_text
 from relkit.adapters.evidence import (
     ASKED,
     FORM,

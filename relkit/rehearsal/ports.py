@@ -8,8 +8,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from relkit.adapters.announcements import Drafts, iso_day
+from relkit.adapters.announcements import iso_day
 from relkit.adapters.disk import sync_folder
+from relkit.adapters.drafts import Drafts
 from relkit.adapters.value_files import (
     StateFile,
     locked,

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from relkit import records as log
 from relkit.history import History
 from relkit.manifest import expected_of
 from relkit.rehearsal.world import export_page
@@ -61,16 +60,3 @@ def _made(history: History) -> Iterator[str]:
         yield f"  {one.sha256}  {one.name} ({one.size:,} bytes)"
     yield f"  signed    {len(manifest.companions)} signatures over {len(manifest.subjects)} files"
     yield f"  tests     {facts.get('tests_run')} run: {facts.get('selection')}"
-
-
-def seconds_by_step(history: History) -> dict[str, float]:
-    """Return how long each step took, from its first record to its last, in whole seconds."""
-    found = {}
-    for name in history.steps:
-        times = [one.at for one in history.progress(name).records]
-        ended = [
-            one for one in history.progress(name).records if isinstance(one.entry, log.Completed)
-        ]
-        if ended:
-            found[name] = (ended[-1].at - times[0]).total_seconds()
-    return found

@@ -8,7 +8,7 @@ world side by side; each finds its branch there, made when it is opened first
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from relkit.adapters.attest import Attestor, sigstore_verifier
 from relkit.adapters.docs import FolderDocs
 from relkit.adapters.editors import blurb_for
 from relkit.adapters.folders import FolderServer
-from relkit.adapters.git import GitRepository, SigningKey, clear_locks
+from relkit.adapters.git import clear_locks
 from relkit.adapters.gpg import GpgSigner, make_throwaway_key
 from relkit.adapters.machine import LocalMachine, refuse_missing_tools
 from relkit.adapters.processes import Places, ProcessBuilders
@@ -30,8 +30,7 @@ from relkit.adapters.public import PublicSite
 from relkit.adapters.remote_builders import RemoteBuilders
 from relkit.adapters.secrets import Secrets
 from relkit.adapters.shelf import Shelf
-from relkit.adapters.signers import LocalSigners
-from relkit.adapters.sigstore import SigstoreSigner, trusted_root, verify_bundle
+from relkit.adapters.sigstore import SigstoreSigner
 from relkit.adapters.ssh import public_key
 from relkit.adapters.timing import SystemClock
 from relkit.adapters.value_files import locked, write_whole
@@ -41,10 +40,9 @@ from relkit.building.provenance import LOCAL_BUILDER
 from relkit.building.source import TOOLS
 from relkit.errors import UsageError
 from relkit.manifest import SITE
-from relkit.policy import Policy
 from relkit.ports import World
 from relkit.real.builds import build_services
-from relkit.real.pins import protocols
+from relkit.real.parts import policy_of, repository, signers, verify_companion
 from relkit.real.systems import Systems
 from relkit.rehearsal.deeds import do_elsewhere, edit_pages
 from relkit.rehearsal.making import (
@@ -70,7 +68,6 @@ from relkit.rehearsal.sigstore import LoopbackSigstore
 from relkit.rehearsal.site import ORIGIN_HEADER
 from relkit.rehearsal.standins import STANDINS
 from relkit.release import Release
-from relkit.values import Companion, Person
 from relkit.worlds import WorldFile
 
 
@@ -167,7 +164,13 @@ def _wired(
     services = build_services(real)
     makers = dict.fromkeys({**PROGRAMS, **STANDINS}, LOCAL_BUILDER)
     makers |= {name: one.builder() for name, one in services.items()}
-    policy = _policy(file, keys, fingerprint, sigstore.issuer, makers)
+    policy = policy_of(
+        file,
+        lambda _, name: (values.Identity(scheme="ssh", key=public_key(_public(keys[name]))),),
+        issuer=sigstore.issuer,
+        fingerprint=fingerprint,
+        builders=makers,
+    )
     attestations = Attestor(keys=keys, gpg=gpg, sigstore=sigstore_verifier(sigstore.trusted_root()))
     blurb = TOOLS / f"blurb-{blurb_for(str(release.version))}"
     signer = SigstoreSigner(
@@ -189,32 +192,22 @@ def _wired(
         packages=state / "packages",
         index=file.package_index,
     )
-    local = ProcessBuilders(builds, places, {**PROGRAMS, **STANDINS})
-    verify = partial(_verify, sigstore.trusted_root(), gpg)
+    here = ProcessBuilders(builds, places, {**PROGRAMS, **STANDINS})
+    local = {name: str(state / f"{name}.git") for name in ("upstream", "fork")}
+    verify = partial(verify_companion, sigstore.trusted_root, gpg)
     return World(
         name=file.name,
         rehearsal=True,
         digest=digest,
         policy=policy,
         nonce=made.nonce(key),
-        repo=_repository(real, gpg, blurb),
+        repo=repository(real, real.remotes or local, gpg, blurb),
         tracker=real.tracker
         or LocalTracker(file=state / "tracker.json", upstream=state / "upstream.git"),
         buildbots=real.buildbots or LocalBuildbots(file=state / "buildbots.json"),
-        builders=RemoteBuilders(builds, services, local) if services else local,
+        builders=RemoteBuilders(builds, services, here) if services else here,
         artifacts=Shelf(artifacts, builds),
-        signers=LocalSigners(
-            folder=artifacts,
-            sigstore=signer,
-            gpg=gpg if release.uses_gpg else None,
-            identity=policy.sigstore_identity,
-            issuer=policy.sigstore_issuer,
-            fingerprint=fingerprint,
-            trusted=lambda: {
-                "trusted_root.json": sigstore.trusted_root(),
-                "gpg-keys.asc": gpg.export_public(),
-            },
-        ),
+        signers=signers(real, policy, gpg, signer, sigstore.trusted_root),
         downloads=real.downloads
         or FolderServer(
             staging=state / "servers" / "staging",
@@ -270,65 +263,5 @@ def _nobody(_: str) -> str:
     return ""
 
 
-def _policy(
-    file: WorldFile,
-    keys: Mapping[str, Path],
-    fingerprint: str,
-    issuer: str,
-    builders: dict[str, str],
-) -> Policy:
-    people = tuple(
-        Person(
-            name=name,
-            role=role,
-            time_zone=one.time_zone,
-            identities=(values.Identity(scheme="ssh", key=public_key(_public(keys[name]))),),
-        )
-        for role, one in file.people.items()
-        for name in (one.name, *one.also)
-    )
-    return Policy(
-        version=file.policy_version,
-        people=people,
-        gates=file.gates,
-        kinds=dict(file.kinds.items()),
-        waivers=file.waivers,
-        waivers_needed=dict(file.waivers_needed.items()),
-        sigstore_identity=file.manager_email,
-        sigstore_issuer=issuer,
-        gpg_fingerprint=fingerprint,
-        builders=builders,
-    )
-
-
 def _public(key: Path) -> Path:
     return key.with_name(f"{key.name}.pub")
-
-
-def _repository(real: Systems, gpg: GpgSigner, blurb: Path) -> GitRepository:
-    state, key = real.state, real.release.amended.key
-    local = {name: str(state / f"{name}.git") for name in ("upstream", "fork")}
-    remotes = real.remotes or local
-    return GitRepository(
-        clone=state / "clone" / key,
-        remotes={"upstream": remotes["upstream"], "fork": remotes["fork"]},
-        identity=real.manager,
-        signing=SigningKey(gpg.homedir, gpg.fingerprint),
-        tools=real.tools(blurb),
-        protocols=tuple({one for url in remotes.values() for one in protocols(url)}),
-        environment=real.git_environment,
-    )
-
-
-def _verify(root: str, gpg: GpgSigner, file: Path, signature: Path, stated: Companion) -> None:
-    """Verify a downloaded signature as the policy has it."""
-    if stated.scheme == "gpg":
-        gpg.verify(file, signature, fingerprint=stated.identity)
-        return
-    verify_bundle(
-        trusted_root(root),
-        signature.read_bytes(),
-        sha256=stated.subject.sha256,
-        identity=stated.identity,
-        issuer=stated.issuer,
-    )

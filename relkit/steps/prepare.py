@@ -63,7 +63,7 @@ def preflight(_release: Release, world: World, _results: Results) -> Plan:
         yield Check(
             f"signing with {signer.name} works",
             signer.version is not None,
-            found=f"as {signer.version}",
+            found=f"as {signer.version}" if signer.version else "it cannot sign now",
             code="SIGNER_UNUSABLE",
             remedy=f"See to the credentials of {signer.name} before anything is begun.",
         )

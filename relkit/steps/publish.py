@@ -54,11 +54,8 @@ def public_files(release: Release, world: World, files: Iterable[Artifact]) -> P
 
 def nothing_else(release: Release, world: World) -> Check:
     """Return the check that nothing is public which would be taken for the release's."""
-    strays = [
-        f"{folder}/{name}"
-        for folder, name in unwanted(release)
-        if world.downloads.placed(folder=folder, name=name) is not None
-    ]
+    paths = tuple(f"{folder}/{name}" for folder, name in unwanted(release))
+    strays = [path for path, one in world.downloads.placed_all(paths=paths).items() if one]
     return Check(
         "nothing is public that must not be",
         not strays,

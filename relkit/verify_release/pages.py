@@ -110,7 +110,7 @@ def _offered(case: Case, look: Look, name: str) -> str:
     """Return in words what an address leads to; find what it should not."""
     path, release = f"downloads/latest/{name}/", case.release
     got = case.site.fetch(path)
-    leads = urlsplit(got.location).path
+    leads = _below(got.location, case)
     slug = leads.removeprefix("/downloads/release/").strip("/")
     if got.status != FOUND or (leads != "/downloads/" and not SLUG.fullmatch(slug)):
         text = f"the site answers {got.status}, leading to {got.location or 'nothing'}"
@@ -134,6 +134,12 @@ def _offered(case: Case, look: Look, name: str) -> str:
         )
     words = other.name if other else "the list"
     return f"{name} is {words}" if first else f"{name}: superseded by {words}"
+
+
+def _below(location: str, case: Case) -> str:
+    """Return the path of the site that a redirect leads to; empty where it leads elsewhere."""
+    url = urljoin(case.site.url, location)
+    return urlsplit(url).path if url.startswith((case.site.url, SITE)) else ""
 
 
 def _row(case: Case, slug: str) -> SiteRelease | None:

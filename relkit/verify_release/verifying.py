@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from relkit.adapters.stranger import Pace, Stranger
+from relkit.adapters.stranger import Stranger, Visit
 from relkit.errors import CheckError, ReleaseError, UsageError, WorldError
 from relkit.expected import folders
 from relkit.manifest import SITE
@@ -70,15 +70,15 @@ def verify_release(given: Given, sites: Sites) -> Report:
             code="BAD_URL",
             remedy="Give https://HOST/PATH, without a user, or the path of a clone.",
         )
-    pace = Pace(sites.per_second, sites.seconds)
-    site = Stranger(sites.site, pace, told=sites.told)
+    visit = Visit(sites.per_second, sites.seconds)
+    site = Stranger(sites.site, visit, told=sites.told)
     release = _release(given, site)
     with ReleaseTrust(given.trust, given.policy_sha256, given.root) as trust:
         case = Case(
             given=given,
             release=release,
             site=site,
-            docs=Stranger(sites.docs, pace, told=sites.told),
+            docs=Stranger(sites.docs, visit, told=sites.told),
             upstream=sites.upstream,
             trust=trust,
             jobs=sites.jobs,

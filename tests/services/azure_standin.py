@@ -277,7 +277,8 @@ class _Service(_Handler):
 
     def _list(self, query: dict[str, str]) -> None:
         since = datetime.fromisoformat(query.get("minTime", "2000-01-01T00:00:00Z"))
-        found = [self._made(run) for run in self.state.runs if run.queued >= since]
+        until = datetime.fromisoformat(query.get("maxTime", "2999-01-01T00:00:00Z"))
+        found = [self._made(run) for run in self.state.runs if since <= run.queued <= until]
         found = found[: int(query.get("$top", "100"))]
         self.send(200, {"count": len(found), "value": found})
 

@@ -102,7 +102,8 @@ class Faulty:
 
         `headers` are added to the answer (``{"Retry-After": "7"}``). HTML comes without an effect
         unless `effect`. ``stale cache for three cycles`` strikes reads only: they are answered as
-        that address was answered before, or by 404 if it never was.
+        that address was answered before, or by 404 if it never was; with `effect` that is passed
+        on, as caches do. ``clock skew`` gives a date of the past, or the one in `headers`.
         """
         if name.startswith("stale"):
             method, times = method or "GET", max(times, 3) if times == 1 else times
@@ -182,12 +183,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._note(body, 0)
             self.state.over.wait(self.state.hold_seconds)
         elif name.startswith("stale"):
-            self._note(body, 0)
-            self._send(self.state.seen.get(self.path) or _refusal(404, fault))
+            self._stale(fault, body)
         else:
             self._spoilt(fault, body)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_PURGE = handle_any  # noqa: N815 (the base class looks for these)
+
+    def _stale(self, fault: Fault, body: bytes) -> None:
+        """Answer a read as its address was answered before."""
+        old = self.state.seen.get(self.path)
+        if old is None and fault.effect:
+            self._send(self._passed_on(body))
+            return
+        self._note(body, 0)
+        self._send(old or _refusal(404, fault))
 
     def _spoilt(self, fault: Fault, body: bytes) -> None:
         """Let the service act, or not, and spoil its answer."""
@@ -206,7 +215,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif fault.name == "wrong digest":
             self._send(Answer(answer.status, answer.headers, _changed(answer.body)))
         elif fault.name == "clock skew":
-            self._send(answer, date="Thu, 01 Jan 2026 00:00:00 GMT")
+            date = fault.headers.get("Date", "Thu, 01 Jan 2026 00:00:00 GMT")
+            self._send(answer, date=date)
         elif fault.name == "HTML instead of JSON":
             self._send(html)
         else:
