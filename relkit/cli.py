@@ -7,6 +7,7 @@ Exit statuses: 0 done or verified, 1 refused or failed, 2 wrong usage, 75 waitin
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import webbrowser
@@ -26,7 +27,8 @@ from relkit import (
     cli_verify_release,
 )
 from relkit.cli_run import WAITING, folder_of, open_run
-from relkit.errors import ReleaseError
+from relkit.errors import ReleaseError, UsageError
+from relkit.plain import visible
 
 if TYPE_CHECKING:
     from relkit.run import Run
@@ -43,11 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.command(options)
         sys.stdout.flush()
     except ReleaseError as error:
-        print(error, f"What to do: {error.remedy}", sep="\n", file=sys.stderr)
+        print(visible(f"{error}\nWhat to do: {error.remedy}"), file=sys.stderr)
         return error.exit_status
     except BrokenPipeError:  # who reads has seen enough; nothing more can be said to them
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CUT
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(f"BAD_PATH: {str(error.filename)[:80]!a} begins what no path can be", file=sys.stderr)
+        return UsageError.exit_status
     except KeyboardInterrupt:
         print("Interrupted. Run this again: it goes on where it stood.", file=sys.stderr)
         return INTERRUPTED

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relkit.errors import CheckError, RecordError, ReleaseError, UsageError, WorldError
+from relkit.plain import visible
 
 if TYPE_CHECKING:
     from relkit.release import Version
@@ -151,7 +152,7 @@ def _stopped(error: ReleaseError, *, as_json: bool) -> int:
         found = {"status": status, "verdict": verdict, "lines": [line], "changes": []}
         print(json.dumps(found, indent=1))
     else:
-        print(f"{verdict}: {error}", f"What to do: {error.remedy}", sep="\n", file=sys.stderr)
+        print(visible(f"{verdict}: {error}\nWhat to do: {error.remedy}"), file=sys.stderr)
     return status
 
 

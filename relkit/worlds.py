@@ -20,6 +20,7 @@ from relkit.values import Identity, Value
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,60}$")]
 ADDRESSES = {"upstream", "fork", "api", "url", "peps", "blog", "meeting", "posts"}
 """The fields of services that are addresses."""
+MAX_BYTES = 1 << 20
 SHORT = re.compile(r"[a-z][a-z0-9_-]*@([A-Za-z0-9.-]+):")
 
 
@@ -86,7 +87,7 @@ class WorldFile(Value):
 def read_world_file(path: Path) -> tuple[WorldFile, str]:
     """Return a world file and its SHA-256; raise `UsageError` (``WORLD_FILE``)."""
     try:
-        data = path.read_bytes()
+        data = _read(path)
         file = WorldFile.model_validate(tomllib.loads(data.decode()))
     except (OSError, ValueError, ValidationError) as error:
         raise UsageError(
@@ -112,6 +113,17 @@ def read_world_file(path: Path) -> tuple[WorldFile, str]:
         )
     _require_places(path.name, file)
     return file, hashlib.sha256(data).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    """Return a plain file of at most so many bytes; a device has no end."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no plain file")
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES} bytes")
+    return data
 
 
 def _require_places(name: str, file: WorldFile) -> None:

@@ -15,8 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Generic, TextIO, TypeVar
 
-from pydantic import ValidationError
-
 from relkit.adapters.disk import sync_folder
 from relkit.errors import WorldError
 from relkit.values import Value
@@ -53,8 +51,10 @@ class StateFile(Generic[S]):
 def read_value(path: Path, model: type[S]) -> S:
     """Return the value in a JSON file; raise `WorldError` (``STATE_UNREADABLE``)."""
     try:
+        if path.exists() and not path.is_file():  # a device has no end
+            raise ValueError("it is no plain file")  # noqa: TRY301 (said as all else that is wrong)
         return model.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:  # ValidationError among them
         raise WorldError(
             f"{path.name} is not a readable {model.__name__}: {str(error).splitlines()[0]}",
             code="STATE_UNREADABLE",
