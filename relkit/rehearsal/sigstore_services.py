@@ -11,9 +11,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
-import os
 import struct
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,6 +24,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import serialization as ser
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+
+from relkit.adapters.value_files import write_whole
 
 AUDIENCE = "sigstore"
 OID_ISSUER_TEXT = ObjectIdentifier("1.3.6.1.4.1.57264.1.1")  # plain bytes, the older form
@@ -48,14 +48,8 @@ def create_once(path: Path, make: Callable[[], bytes]) -> bytes:
     """
     with suppress(FileNotFoundError):
         return path.read_bytes()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as file:
-        file.write(make())
-        file.flush()
-        os.fsync(file.fileno())
     with suppress(FileExistsError):
-        os.link(temporary, path)
-    Path(temporary).unlink()
+        write_whole(path, make(), new=True)
     return path.read_bytes()
 
 
