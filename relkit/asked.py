@@ -17,11 +17,11 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from relkit.adapters.meeting import Meeting, read_request
-from relkit.decision import read_decision
+from relkit.decision import about, read_decision
 from relkit.errors import CheckError, GateError, WorldError
 from relkit.plan import ActionData
 from relkit.values import Artifact, Request
-from relkit.view import table
+from relkit.view import VERDICTS, View, line, table
 
 KEY = re.compile(r"[0-9a-f]{64}")
 MAX_REQUESTS = 500
@@ -51,16 +51,21 @@ def readable(request: Request) -> str:
             code="REQUEST_UNREADABLE",
             remedy="Use the relkit of the release manager; sign nothing that you cannot read.",
         ) from error
-    text = "\n\n".join(part for part in parts if part)
+    return printable("\n\n".join(part for part in parts if part))
+
+
+def printable(text: str) -> str:
+    """Return a text without what a terminal obeys."""
     return "".join(one if one.isprintable() or one == "\n" else " " for one in text)
 
 
 def _head(request: Request) -> Iterator[str]:
-    roles = " and ".join(request.roles)
     yield f"REQUEST of {request.release}, revision {request.revision}: {request.step}"
     if request.waives:
         yield f"Asked is whether this is accepted though it did not succeed: {request.waives}"
+    roles = " and ".join(request.roles)
     rows = [
+        ("world", _world(request)),
         ("asked", f"{'any of ' * bool(request.waives)}{roles}"),
         ("until", f"{request.expires:%Y-%m-%d %H:%M} UTC"),
         ("plan", request.digest),
@@ -70,10 +75,16 @@ def _head(request: Request) -> Iterator[str]:
     yield table(("", ""), rows).text.lstrip("\n")
 
 
+def _world(request: Request) -> str:
+    kind = "a rehearsal" if request.rehearsal else "PRODUCTION, no rehearsal"
+    return f"{request.world}, {kind}".removeprefix(", ")
+
+
 def _tables(plan: dict[str, Any]) -> Iterator[str]:
     """Yield the parts of a plan as the notebook shows them."""
     actions = [ActionData.model_validate(one) for one in plan["actions"]]
-    yield table(("check", "verdict"), [(name, verdict) for name, verdict in plan["checks"]]).text
+    checks = [(name, VERDICTS.get(verdict, verdict)) for name, verdict in plan["checks"]]
+    yield table(("check", "verdict"), checks).text
     yield table(("evidence", "SHA-256"), [(title, sha) for title, sha in plan["evidence"]]).text
     files = [(one.name, one.size, one.sha256) for one in subjects(plan)]
     yield table(("file", "bytes", "SHA-256"), files).text
@@ -173,8 +184,31 @@ def require_equal(looked: Sequence[Looked]) -> None:
 
 
 def told(looked: Sequence[Looked]) -> str:
-    """Return what was looked at, a line each."""
-    if looked and all(one.state == "not reached" for one in looked):
+    """Return in a line what was looked at."""
+    if not looked:
+        return "There are no files to look at."
+    reached = sum(one.state != "not reached" for one in looked)
+    if not reached:
         return f"Files not reached, so none was hashed: {len(looked)}. Say where: --files FOLDER."
-    rows = [(one.name, one.state, one.found) for one in looked]
-    return table(("file", "looked at", "found"), rows).text or "There are no files to look at."
+    return f"Files hashed: {reached} of {len(looked)}."
+
+
+def signing(request: Request) -> View:
+    """Return in words what a decision is about; it stands right above where one decides."""
+    where = (
+        f"For {request.step} of {request.release}, revision {request.revision}, in the world "
+        f"{_world(request)}, run {request.nonce}."
+    )
+    until = f"It can be answered until {request.expires:%Y-%m-%d %H:%M} UTC."
+    passed = f"It is to be accepted that this did not succeed: {request.waives}."
+    final = f"The way back ends here: to approve, type {request.typed}."
+    words = [where, passed * bool(request.waives), until, final * bool(request.typed)]
+    return line(" ".join(filter(None, words)))
+
+
+def signed(request: Request, looked: Sequence[Looked] = ()) -> View:
+    """Return everything that a decision is about by name and digest."""
+    seen = {one.name: f"{one.state} {one.found}".rstrip() for one in looked}
+    columns = ("signed", "SHA-256", "looked at")[: 3 if looked else 2]
+    rows = [(one.name, one.sha256, seen.get(one.name, "")) for one in about(request)]
+    return table(columns, [row[: len(columns)] for row in rows])

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from relkit import page
-from relkit.errors import RecordError, UsageError
+from relkit.errors import RecordError, UsageError, WorldError
 from relkit.history import History
 from relkit.policy import Policy
 from relkit.run import Run
@@ -25,6 +26,8 @@ ATTEMPT_SECONDS = 60.0
 """How long a step may wait within an attempt: what is there soon needs no new one."""
 DURATION = re.compile(r"(?:([0-9]{1,4})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,8})s)?")
 HOUR = 60
+_BEGUN = time.monotonic(), time.time()
+COLUMNS = ("what", "from", "since", "deadline", "left", "step")
 UNITS = ("days", "hours", "minutes", "seconds")
 LONGEST = timedelta(days=30)
 
@@ -46,9 +49,17 @@ def duration(text: str) -> float:
     return whole.total_seconds()
 
 
+def clock() -> float:
+    """Return how long this process has been there, by whichever clock went on further.
+
+    The monotonic one stands still while a laptop sleeps; the one on the wall may be set back.
+    """
+    return max(time.monotonic() - _BEGUN[0], time.time() - _BEGUN[1])
+
+
 def patience(until: float) -> str:
-    """Return how many seconds a step of the next attempt waits, `until` being of the clock here."""
-    return f"{min(max(until - time.monotonic(), 0), ATTEMPT_SECONDS):.0f}"
+    """Return how many seconds a step of the next attempt waits, `until` being of `clock`."""
+    return f"{min(max(until - clock(), 0), ATTEMPT_SECONDS):.0f}"
 
 
 def awaited(history: History, policy: Policy | None = None) -> View:
@@ -73,7 +84,7 @@ def awaited(history: History, policy: Policy | None = None) -> View:
         if (one.step, one.what) not in there
     ]
     title = line("AWAITED", strong=True) if rows else View("", "")
-    return View.of([title, table(("what", "from", "since", "deadline", "left", "step"), rows)])
+    return View.of([title, replace(table(COLUMNS, rows), text="\n".join(map(_in_words, rows)))])
 
 
 def held_up(run: Run) -> bool:
@@ -99,12 +110,15 @@ def wait(
     until: float,
     *,
     sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = clock,
+    say: Callable[[str], None] = lambda _: None,
 ) -> bool:
     """Look, ever more slowly, until nothing holds the run up (True) or the time is over (False).
 
-    `until` is a moment of `clock`. A run that somebody else has open is still held up.
+    `until` is a moment of `clock`. A run that somebody else has open is still held up, and so is
+    one that could not be looked at, as while a network is away: that is said, each thing once.
     """
+    told: set[str] = set()
     for rest in _rests():
         left = until - clock()
         if left <= 0:
@@ -116,6 +130,10 @@ def wait(
         except RecordError as error:
             if error.code != "RUN_LOCKED":
                 raise
+        except WorldError as error:
+            if (text := str(error)) not in told:
+                told.add(text)
+                say(f"{text}\nLooking again until the time is over.")
     raise AssertionError("rests do not end")
 
 
@@ -138,6 +156,14 @@ def _there(run: Run) -> set[tuple[str, str]]:
     proposal = run.propose(name)
     held = {one.what for one in proposal.awaited}
     return {(name, what) for what in proposal.progress.waited if what not in held}
+
+
+def _in_words(row: tuple[str, ...]) -> str:
+    """Return a row for a terminal, which is no wider than one of its times."""
+    what, whom, since, deadline, left, step = row
+    end = f": {left}" if left else ""
+    lines = (f"{what}, for {step}", f"from      {whom}", f"since     {since}")
+    return "\n    ".join((*lines, f"deadline  {deadline}{end}"))
 
 
 def _both(moment: datetime, whom: str, policy: Policy | None) -> str:

@@ -1,7 +1,7 @@
 """The command line: thin; the notebooks are the product.
 
 Exit statuses: 0 done or verified, 1 refused or failed, 2 wrong usage, 75 waiting for somebody,
-130 interrupted, 141 nobody read what was said to its end.
+130 interrupted, 141 nobody read what was said to its end; of `relkit verify` also 3 and 4.
 """
 
 from __future__ import annotations
@@ -11,31 +11,40 @@ import errno
 import os
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from relkit import (
     cli_decide,
     cli_doctor,
     cli_export,
+    cli_later,
     cli_run,
     cli_sbom,
     cli_verify,
     cli_verify_record,
     cli_verify_release,
 )
+from relkit.cli_options import (
+    WAITS,
+    Commands,
+    Form,
+    command,
+    foot,
+    record_options,
+    records,
+    release_options,
+    who,
+    world_option,
+)
 from relkit.cli_run import WAITING, folder_of, open_run
 from relkit.errors import ReleaseError, UsageError
 from relkit.plain import visible
 
-if TYPE_CHECKING:
-    from relkit.run import Run
-
 INTERRUPTED = 130
 CUT = 141
-Commands = Any  # argparse gives its type no public name
+STATUSES = WAITS.replace(", 75", ", 3 incomplete (verify), 4 cannot check (verify), 75")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,21 +65,69 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"BAD_PATH: {str(error.filename)[:80]!a} begins what no path can be", file=sys.stderr)
         return UsageError.exit_status
     except KeyboardInterrupt:
-        print("Interrupted. Run this again: it goes on where it stood.", file=sys.stderr)
+        print("Interrupted. Run this again: what is done is not done again.", file=sys.stderr)
         return INTERRUPTED
     return status
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="relkit", description=(__doc__ or "").split("\n")[0])
+    about = "CPython's releases (PEP 101): carry one through, decide at its gates, check it."
+    parser = argparse.ArgumentParser(
+        prog="relkit",
+        description=about,
+        epilog=foot(f"{STATUSES}, 141 nobody read to the end"),
+        formatter_class=Form,
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    one = _command(commands, "rehearse", _rehearse, "a whole release in a local world")
-    one.add_argument("--repo", default="", help="a CPython repository; else a small sample tree")
-    _release_options(one, "worlds/rehearsal.toml")
-    one.add_argument("--picks", default="", help="commits to pick onto the last candidate")
-    one = _command(commands, "run", cli_run.run, "every step that is ready, in batch")
-    _release_options(one, "worlds/practice.toml")
-    one.add_argument("--picks", default="", help="commits to pick onto the last candidate")
+    _running(commands)
+    cli_decide.declare(commands)
+    one = command(
+        *(commands, "testify", _testify, "give the evidence a message asks for"),
+        "relkit testify messages/NAME.json TEXT --role macos-expert --who NAME",
+    )
+    one.add_argument("message", type=Path, help="the message's file")
+    one.add_argument("text", help="in the form that is asked for")
+    one.add_argument("--role", required=True, help="the one the message asks")
+    who(one)
+    about = "close a complete record"
+    one = command(commands, "seal", _seal, about, "relkit seal 3.15.0a1")
+    record_options(one)
+    world_option(one)
+    cli_later.declare(commands)
+    one = command(commands, "serve", _serve, "show the rehearsal's website in a browser")
+    records(one)
+    one.add_argument("--quiet", action="store_true", help="print the address, open no browser")
+    about = "write the notebooks and docs/coverage.md"
+    statuses = "0 written or up to date, 1 not up to date (--check), 2 wrong usage"
+    one = command(commands, "render", _render, about, statuses=statuses)
+    one.add_argument("--check", action="store_true", help="only say which are not up to date")
+    for module in (cli_export, cli_sbom):
+        module.declare(commands)
+    about = "check what was published, or a record, without trusting who made it"
+    one = commands.add_parser(
+        "verify", help=about, description=about, epilog="relkit verify WHAT --help says more."
+    )
+    checks = one.add_subparsers(required=True, metavar="WHAT")
+    for check in (cli_verify, cli_verify_record, cli_verify_release):
+        check.declare(checks)
+    return parser
+
+
+def _running(commands: Commands) -> None:
+    """Declare what carries a release through, and what tells how it stands."""
+    about = "a whole release in a local world"
+    example = "relkit rehearse 3.15.0a1 --date 2026-05-05"
+    one = command(commands, "rehearse", _rehearse, about, example, statuses=WAITS)
+    repo = "a clone of CPython; else a small sample tree"
+    one.add_argument("--repo", default="", metavar="FOLDER", help=repo)
+    release_options(one, "worlds/rehearsal.toml")
+    picks = "commits to pick onto the last candidate"
+    one.add_argument("--picks", default="", metavar="COMMITS", help=picks)
+    about = "every step that is ready, in batch"
+    example = "relkit run 3.15.0a1 --world worlds/cpython.toml --wait 2h"
+    one = command(commands, "run", _run, about, example, statuses=WAITS)
+    release_options(one, "worlds/practice.toml")
+    one.add_argument("--picks", default="", metavar="COMMITS", help=picks)
     one.add_argument(
         "--wait",
         default="",
@@ -78,72 +135,10 @@ def _parser() -> argparse.ArgumentParser:
         help="wait so long for builds and people: 2h, 1h30m; 0: look once; "
         "else as long at each step as the world is patient",
     )
-    one = _command(commands, "status", _status, "how a release stands")
-    _record_options(one)
-    cli_decide.declare(commands)
-    one = _command(commands, "testify", _testify, "give the evidence a message asks for")
-    one.add_argument("message", type=Path, help="the message's file")
-    one.add_argument("text", help="in the form that is asked for")
-    one.add_argument("--role", required=True)
-    one.add_argument("--who", required=True, help="your name, as the policy has it")
-    one = _command(commands, "seal", _seal, "close a complete record")
-    _record_options(one)
-    one.add_argument("--world", default="", help="the world's file, if it was moved")
-    _later(commands)
-    one = _command(commands, "serve", _serve, "show the rehearsal's website in a browser")
-    one.add_argument("--records", default="records")
-    one.add_argument("--quiet", action="store_true", help="print the address, open no browser")
-    one = _command(commands, "render", _render, "write the notebooks and docs/coverage.md")
-    one.add_argument("--check", action="store_true", help="only say which are not up to date")
-    for module in (cli_doctor, cli_export, cli_sbom):
-        module.declare(commands)
-    about = "check what was published, or a record, without trusting who made it"
-    one = commands.add_parser("verify", help=about, description=about)
-    checks = one.add_subparsers(required=True, metavar="WHAT")
-    for check in (cli_verify, cli_verify_record, cli_verify_release):
-        check.declare(checks)
-    return parser
-
-
-def _later(commands: Commands) -> None:
-    """Declare what a person says about a run that was begun."""
-    one = _command(commands, "respin", _respin, "take back a step and all that needs it")
-    _person_options(one)
-    one.add_argument("--from", dest="step", required=True, metavar="STEP")
-    one = _command(commands, "abandon", _abandon, "take back everything and end the run")
-    _person_options(one)
-    one.add_argument("--skip", action="store_true", help="the version is never made")
-    one = _command(commands, "hand-over", _hand_over, "make another one the release manager")
-    _person_options(one)
-    one.add_argument("--to", required=True, metavar="NAME")
-
-
-def _command(
-    commands: Commands, name: str, function: Callable[[argparse.Namespace], int], about: str
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=about, description=about)
-    parser.set_defaults(command=function)
-    return parser
-
-
-def _record_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("version", help="such as 3.15.0a1; of a transition the branch: 3.13")
-    parser.add_argument("--kind", default="", help="the kind; it must fit the version")
-    parser.add_argument("--records", default="records", help="the folder of the records")
-
-
-def _release_options(parser: argparse.ArgumentParser, world: str) -> None:
-    _record_options(parser)
-    parser.add_argument("--date", default="", help="the release's date, ISO, UTC; else today")
-    parser.add_argument("--world", default=world, help="the world's file")
-
-
-def _person_options(parser: argparse.ArgumentParser) -> None:
-    _record_options(parser)
-    parser.add_argument("--world", default="", help="the world's file, if it was moved")
-    parser.add_argument("--role", default="release-manager")
-    parser.add_argument("--who", required=True, help="your name, as the policy has it")
-    parser.add_argument("--reason", required=True)
+    cli_doctor.declare(commands)
+    statuses = "0 complete, 1 abandoned, 2 wrong usage, 75 not complete"
+    one = command(commands, "status", _status, "how a release stands", statuses=statuses)
+    record_options(one)
 
 
 def _rehearse(options: argparse.Namespace) -> int:
@@ -156,23 +151,11 @@ def _rehearse(options: argparse.Namespace) -> int:
     return status
 
 
-@contextmanager
-def _begun(options: argparse.Namespace) -> Iterator[Run]:
-    """Open a run that was begun; close it again, with its status page as it is then.
-
-    Refuses to begin one.
-    """
-    from relkit import page
-    from relkit.history import History
-
-    History.read(folder_of(options))
-    opened = open_run(options)
-    opened.run.observe = lambda text: print(text, file=sys.stderr)
-    try:
-        yield opened.run
-        page.write(opened.run, opened.run.ledger.path.with_name("status.html"))
-    finally:
-        opened.close()
+def _run(options: argparse.Namespace) -> int:
+    status = cli_run.run(options)
+    if status == 0:
+        print(f"Complete, and sealed. Read {folder_of(options) / 'release.html'}")
+    return status
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -186,36 +169,6 @@ def _status(options: argparse.Namespace) -> int:
     if history.abandoned is not None:
         return 1
     return 0 if history.complete else WAITING
-
-
-def _respin(options: argparse.Namespace) -> int:
-    with _begun(options) as run:
-        revision = run.respin(options.step, options.who, options.role, options.reason)
-        stays = run.respun[-1].stays
-    print(f"Revision {revision} begins at {options.step}.")
-    _print_stays(stays)
-    return 0
-
-
-def _abandon(options: argparse.Namespace) -> int:
-    with _begun(options) as run:
-        run.abandon(options.who, options.role, options.reason, skipped=options.skip)
-        name, stays = run.release.name, run.respun[-1].stays
-    print(f"{name} is abandoned{' and skipped' * options.skip}.")
-    _print_stays(stays)
-    return 0
-
-
-def _print_stays(stays: Sequence[str]) -> None:
-    if stays:
-        print("This stays as it was done:", *(f"* {one}" for one in stays), sep="\n")
-
-
-def _hand_over(options: argparse.Namespace) -> int:
-    with _begun(options) as run:
-        run.hand_over(options.to, options.who, options.role, options.reason)
-    print(f"{options.to} is the release manager of this run now.")
-    return 0
 
 
 def _testify(options: argparse.Namespace) -> int:

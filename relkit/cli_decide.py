@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relkit.cli_options import command, who
 from relkit.errors import GateError, UsageError
 
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ TRIES = 3
 def declare(commands: Any) -> None:  # noqa: ANN401 (argparse gives its type no public name)
     """Add the command to those of the command line."""
     about = "answer the request of a gate"
-    one = commands.add_parser("decide", help=about, description=about)
-    one.set_defaults(command=decide)
+    one = command(
+        *(commands, "decide", decide, about),
+        "relkit decide requests/63a56984….json --approve --role macos-expert \\",
+        "  --who NAME --reason 'installed and tried' --key ~/.ssh/id_ed25519.pub",
+    )
     one.add_argument("request", help="the request's file; with --meeting, how its name begins")
     one.add_argument(
         *("--meeting",),
@@ -32,15 +36,21 @@ def declare(commands: Any) -> None:  # noqa: ANN401 (argparse gives its type no 
         metavar="ADDRESS",
         help="the git repository where requests lie; the answer is pushed there",
     )
-    one.add_argument("--branch", default="main", help="its branch")
-    one.add_argument("--role", required=True)
-    one.add_argument("--who", required=True, help="your name, as the policy has it")
-    one.add_argument("--reason", required=True)
+    one.add_argument("--branch", default="main", help="its branch; main, if not given")
+    one.add_argument("--role", required=True, help="yours, one of those the request asks")
+    who(one)
+    one.add_argument("--reason", required=True, help="why, for the record")
     verdict = one.add_mutually_exclusive_group(required=True)
-    verdict.add_argument("--approve", dest="verdict", action="store_const", const="approve")
-    verdict.add_argument("--reject", dest="verdict", action="store_const", const="reject")
+    verdict.add_argument(
+        "--approve", dest="verdict", action="store_const", const="approve", help="yes"
+    )
+    verdict.add_argument(
+        "--reject", dest="verdict", action="store_const", const="reject", help="no"
+    )
     how = one.add_mutually_exclusive_group()
-    how.add_argument("--key", type=Path, help="your SSH key; a public one: the agent signs")
+    how.add_argument(
+        "--key", type=Path, metavar="FILE", help="your SSH key; a public one: the agent signs"
+    )
     how.add_argument("--gpg", metavar="FINGERPRINT", help="your GPG key's full primary fingerprint")
     how.add_argument(
         "--sigstore",
@@ -49,12 +59,11 @@ def declare(commands: Any) -> None:  # noqa: ANN401 (argparse gives its type no 
         metavar="IDENTITY",
         help="sign as your Sigstore identity; you log in, unless the surroundings give a token",
     )
-    one.add_argument(
-        *("--gpg-home",), type=Path, default=Path("~/.gnupg"), help="where your GPG keys are"
-    )
-    one.add_argument(
-        *("--files",), type=Path, action="append", default=[], help="a folder of files to hash"
-    )
+    folder: dict[str, Any] = {"type": Path, "metavar": "FOLDER"}
+    keys = "where your GPG keys are; ~/.gnupg, if not given"
+    one.add_argument("--gpg-home", default=Path("~/.gnupg"), help=keys, **folder)
+    files = "a folder of files to hash; may be given again"
+    one.add_argument("--files", action="append", default=[], help=files, **folder)
     one.add_argument("--yes", action="store_true", help="do not ask for the digits of the digest")
     one.add_argument(
         *("--production",), default="", metavar="NAME", help="the world's name, typed back"
@@ -97,21 +106,22 @@ def _answered(options: argparse.Namespace) -> Path:
     """Show a request, have it confirmed, sign the answer, put it beside; return its file."""
     from relkit import asked
     from relkit.adapters.meeting import add_answer, read_request, said_before
-    from relkit.decision import decision_text, require_typed
+    from relkit.decision import decision_text
 
     request = read_request(options.request)
     _require_askable(request, options)
     print(asked.readable(request), asked.difference(request, options.request.parent), sep="\n\n")
     place = options.request.with_name(f"{request.key}.json")  # it may have been renamed on its way
     looked = asked.look(request, [one.expanduser() for one in options.files])
-    print(f"\n{asked.told(looked)}\n")
+    said = f"{options.verdict.upper()} by {options.who} ({options.role}): {options.reason.strip()}"
+    shown = f"{asked.told(looked)}\n\nWhat you sign: {said}\n{asked.signing(request).text}\n"
+    print("", asked.printable(f"{asked.signed(request, looked).text}\n\n{shown}"), sep="\n")
     if options.verdict == "approve":
         asked.require_equal(looked)
     if sys.stdin.isatty() and not options.yes:
         confirm(request.digest, options.verdict)
-    if options.verdict == "approve" and request.typed:
-        asking = sys.stdin.isatty() and not options.production
-        require_typed(request, _typed() if asking else options.production)
+    asking = options.verdict == "approve" and request.typed and not options.production
+    typed = _typed() if asking and sys.stdin.isatty() else options.production
     before = [one.at for one in said_before(place, options.who, options.role)]
     text = decision_text(
         request,
@@ -120,6 +130,7 @@ def _answered(options: argparse.Namespace) -> Path:
         verdict=options.verdict,
         reason=options.reason,
         at=answer_time(before),
+        typed=typed,
     )
     return add_answer(place, _signed(text, request, options))
 

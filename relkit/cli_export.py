@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relkit.cli_options import command
 from relkit.errors import UsageError, WorldError
 
 if TYPE_CHECKING:
@@ -28,11 +29,15 @@ ARCHIVES = 2
 def declare(commands: Any) -> None:  # noqa: ANN401 (argparse gives its type no public name)
     """Declare the command."""
     about = "make the source archives of a tag, their SBOMs, checksums and provenance"
-    parser = commands.add_parser("export", help=about, description=about)
-    parser.set_defaults(command=run)
+    example = "relkit export v3.15.0a1 --repo cpython --out made"
+    parser = command(commands, "export", run, about, example)
     parser.add_argument("tag", help="such as v3.15.0a1; or a full commit id, with --version")
-    parser.add_argument("--repo", required=True, type=Path, help="a CPython repository")
-    parser.add_argument("--out", required=True, type=Path, help="the folder for the results")
+    parser.add_argument(
+        "--repo", required=True, type=Path, metavar="FOLDER", help="a clone of CPython"
+    )
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="FOLDER", help="the folder for the results"
+    )
     parser.add_argument("--version", default="", help="the version of a commit that has no tag")
     parser.add_argument("--tar", default="", choices=["1.34", "1.35"], help="form of GNU tar")
     parser.add_argument("--blurb", default="", help="version of blurb, for Misc/NEWS")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from relkit.plain import visible
 
 if TYPE_CHECKING:
     from relkit.opening import Opened
@@ -21,19 +22,32 @@ def run(options: argparse.Namespace) -> int:
     from relkit import awaiting, seal
 
     limit = getattr(options, "wait", "")
-    until = time.monotonic() + awaiting.duration(limit) if limit else None
+    until = awaiting.clock() + awaiting.duration(limit) if limit else None
     status = _attempt(options, until)
-    while status == WAITING and until is not None and time.monotonic() < until:
-        print(f"Waiting until {_clock_in(until)}; looking at most every minute.", file=sys.stderr)
-        if not awaiting.wait(lambda: _held_up(options), until):
+    while status == WAITING and until is not None and awaiting.clock() < until:
+        _say(f"Waiting until {_clock_in(until)}; looking at most every minute.")
+        if not awaiting.wait(lambda: _held_up(options), until, say=_say):
             break
-        status = _attempt(options, until)
+        status = _again(options, until)
     if status == 0:
         with closing(open_run(options)) as opened:
             seal.close(folder_of(options), opened.run.world)
     elif status == WAITING:
-        print(_awaited(options), file=sys.stderr)
+        _say(_awaited(options))
     return status
+
+
+def _again(options: argparse.Namespace, until: float) -> int:
+    """Attempt all steps once more; if another process is at it already, that is waited for."""
+    from relkit.errors import RecordError
+
+    try:
+        return _attempt(options, until)
+    except RecordError as error:
+        if error.code != "RUN_LOCKED":
+            raise
+        _say(str(error))
+        return WAITING
 
 
 def _attempt(options: argparse.Namespace, until: float | None) -> int:
@@ -55,7 +69,7 @@ def _attempt(options: argparse.Namespace, until: float | None) -> int:
     with environment(**patience):
         status = batch.execute(source, target, given, progress=sys.stderr.isatty())
     if status:
-        print(_why(target), file=sys.stderr)
+        _say(_why(target))
     return status
 
 
@@ -69,19 +83,25 @@ def _held_up(options: argparse.Namespace) -> bool:
 def _awaited(options: argparse.Namespace) -> str:
     """Return the table of all that is awaited; what is there by now is not, if we can look."""
     from relkit import awaiting
-    from relkit.errors import RecordError
+    from relkit.errors import RecordError, WorldError
     from relkit.history import History
 
     try:
         with closing(open_run(options)) as opened:
             return awaiting.awaited(opened.run).text
-    except RecordError:  # somebody else has opened the run meanwhile
+    except (RecordError, WorldError):  # somebody else has opened it meanwhile; the network is away
         return awaiting.awaited(History.read(folder_of(options))).text
 
 
 def _clock_in(until: float) -> str:
-    end = datetime.now(UTC) + timedelta(seconds=until - time.monotonic())
+    from relkit import awaiting
+
+    end = datetime.now(UTC) + timedelta(seconds=until - awaiting.clock())
     return f"{end:%Y-%m-%d %H:%M} UTC"
+
+
+def _say(text: str) -> None:
+    print(visible(text), file=sys.stderr)
 
 
 def _why(attempt: Path) -> str:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relkit.cli_options import command
 from relkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,17 +24,22 @@ ABOUT = "the SBOM of a source archive at hand"
 
 def declare(commands: Commands) -> None:
     """Declare the command."""
-    one = commands.add_parser("sbom", help=ABOUT, description=ABOUT)
-    one.set_defaults(command=_sbom)
+    one = command(commands, "sbom", _sbom, ABOUT, "relkit sbom Python-3.15.0a1.tgz")
     one.add_argument("archive", type=Path, help="Python-VERSION.tgz or Python-VERSION.tar.xz")
     where = one.add_mutually_exclusive_group()
     where.add_argument("--index", default=PYPI, help=f"the package index to ask; {PYPI}")
     where.add_argument(
         "--offline", dest="index", action="store_const", const="", help="ask no package index"
     )
-    one.add_argument("--out", type=Path, help="the file to write; else beside the archive")
     one.add_argument(
-        "--cache", type=Path, default=_cache(), help="the folder of earlier answers of the index"
+        "--out", type=Path, metavar="FILE", help="the file to write; else beside the archive"
+    )
+    one.add_argument(
+        "--cache",
+        type=Path,
+        metavar="FOLDER",
+        default=_cache(),
+        help="the folder of earlier answers of the index",
     )
 
 

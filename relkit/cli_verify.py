@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relkit.cli_options import CHECKED, command
 from relkit.errors import CheckError, ReleaseError, UsageError, WorldError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from relkit.release import Version
 
 VERIFIED, REFUSED, WRONG_USAGE, INCOMPLETE, CANNOT_CHECK = range(5)
-STATUSES = "Exit status: 0 verified, 1 refused, 2 wrong usage, 3 incomplete, 4 cannot check."
 CANNOT = {"BLURB_MISSING", "TOOL_DRIFT"}
 """Refusals of this machine, not of what it was to check."""
 SHOWN = 20
@@ -39,11 +39,13 @@ NOT_CHECKED = (
 def declare(commands: Any) -> None:  # noqa: ANN401 (argparse gives its type no public name)
     """Declare the command below ``relkit verify``."""
     about = "source archives against the tag they were made from"
-    parser = commands.add_parser("source", help=about, description=about, epilog=STATUSES)
-    parser.set_defaults(command=run)
+    example = "relkit verify source Python-3.15.0a1.tgz --repo cpython --tag v3.15.0a1"
+    parser = command(commands, "source", run, about, example, statuses=CHECKED)
     parser.add_argument("archive", type=Path, help="a .tgz or .tar.xz, as it was published")
     parser.add_argument("other", type=Path, nargs="?", help="the other archive of the release")
-    parser.add_argument("--repo", required=True, type=Path, help="a clone of CPython")
+    parser.add_argument(
+        "--repo", required=True, type=Path, metavar="FOLDER", help="a clone of CPython"
+    )
     parser.add_argument("--tag", required=True, help="such as v3.15.0a1")
     parser.add_argument(
         "--level",
@@ -54,7 +56,9 @@ def declare(commands: Any) -> None:  # noqa: ANN401 (argparse gives its type no 
     )
     parser.add_argument("--tar", choices=["1.34", "1.35"], default="", help="else both are tried")
     parser.add_argument("--blurb", default="", help="version; else each that is installed")
-    parser.add_argument("--statement", type=Path, help="write what was found here, to be signed")
+    parser.add_argument(
+        "--statement", type=Path, metavar="FILE", help="write what was found here, to be signed"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

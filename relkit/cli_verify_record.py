@@ -13,19 +13,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relkit.cli_options import CHECKED, command
 from relkit.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
     from relkit.verify_record import Verdict
 
-STATUSES = "Exit status: 0 verified, 1 refused, 2 wrong usage, 3 incomplete, 4 cannot check."
 WHAT_TO_DO = {
     1: "Do not use this record. Get it from where it was published, and show this output.",
     3: "What is missing is named above. Ask the release manager for it; until then trust nothing.",
     4: "Give --policy and --trust-root what you have from elsewhere than this record: an "
     "announcement, the release manager. Its VERIFY.md says what they are.",
 }
-"""By exit status. One that is made by another relkit says itself which one can check it."""
+"""By exit status."""
+OTHER = "Above stands what it takes; for what is RELKIT_OTHER, the relkit that made it."
 LARGEST_ROOT = 1 << 20  # bytes
 CANNOT_CHECK = 4
 BY_DIGEST = "sha256:"
@@ -34,8 +35,8 @@ BY_DIGEST = "sha256:"
 def declare(commands: Any) -> None:  # noqa: ANN401 (argparse gives its type no public name)
     """Declare the command below ``relkit verify``."""
     about = "the sealed record of a run, offline"
-    parser = commands.add_parser("record", help=about, description=about, epilog=STATUSES)
-    parser.set_defaults(command=run)
+    example = "relkit verify record records/3.15.0a1 --policy sha256:… --trust-root sha256:…"
+    parser = command(commands, "record", run, about, example, statuses=CHECKED)
     parser.add_argument("folder", type=Path, help="the folder with SHA256SUMS in it")
     parser.add_argument("--policy", metavar="SHA256", help="of the policy that you trust")
     parser.add_argument(
@@ -89,17 +90,23 @@ def _refused(error: RecordError, *, as_json: bool) -> None:
 
 
 def _say(found: Verdict) -> None:
+    from relkit.verify_release.words import wrapped
+
     for line in found.lines:
-        code = f"{line.code}: " if line.code else ""
-        print(f"{line.name:16} {line.outcome:13} {code}{line.text}")
+        text = f"{line.code}: {line.text}" if line.code else line.text
+        begin = f"{line.name:16} {line.outcome:13} "
+        print(*wrapped(text, first=begin, rest=" " * len(begin)), sep="\n")
     for title, texts in (
         ("Waived", found.waivers),
         ("Not by the book, or not what it may seem", found.notes),
         ("Not checked", found.unchecked),
     ):
         if texts:
-            print(f"\n{title}:", *(f"  {one}" for one in texts), sep="\n")
+            print(f"\n{title}:")
+        for one in texts:
+            print(*wrapped(one, first="  ", rest="    "), sep="\n")
     print(f"\n{found.words}")
     given = {"POLICY_NOT_GIVEN", "TRUST_ROOT_MISSING"} & {line.code for line in found.lines}
-    if found.status in WHAT_TO_DO and (found.status != CANNOT_CHECK or given):
-        print(f"What to do: {WHAT_TO_DO[found.status]}")
+    if found.status in WHAT_TO_DO:
+        other = found.status == CANNOT_CHECK and not given
+        print(*wrapped(f"What to do: {OTHER if other else WHAT_TO_DO[found.status]}"), sep="\n")

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 from relkit import records as log
 from relkit.asking import Asking, Last
-from relkit.decision import Decision, Verdict, require_typed
+from relkit.decision import Decision, Verdict
 from relkit.errors import GateError
 from relkit.policy import MANAGER
 from relkit.standing import Proposal
 from relkit.step import Step
-from relkit.values import Signed, Testimony
+from relkit.values import Request, Signed, Testimony
 
 Via = Literal["notebook", "answer"]
 HAND_OVER = "hand-over"
@@ -68,14 +68,13 @@ class Deciding(Asking):
                 remedy="Look at its records: it has begun, has no gate, or nothing is in its plan.",
             )
         self.require_going()
-        self.require_person(who, role, reason)
-        request = self._requests(proposal)[-1]
-        if verdict == "approve":
-            require_typed(request, typed)
-        signed = self.said(request, who, role, verdict, reason)
-        decision = self.check(signed, [request])
+        decision, signed = self.said(self.asked(proposal), who, role, verdict, reason, typed)
         entry = _decided(proposal.step, proposal.plan.digest, decision, signed, "notebook")
         self._record(entry)
+
+    def asked(self, proposal: Proposal, waives: str = "") -> Request:
+        """Return what is asked, or would be asked now, about a plan, or to waive a check of it."""
+        return self._requests(proposal, waives)[-1]
 
     def waive(self, proposal: Proposal, check: str, who: str, role: str, reason: str) -> None:
         """Sign and record that a failed check of this proposal is accepted, or a wait given up.
@@ -96,10 +95,8 @@ class Deciding(Asking):
         alone = self.policy.waivers_needed.get(self.release.kind, 1) == 1
         wanted = self._requests if alone else self._put
         request = wanted(proposal, waives=check)[-1]
-        signed = self.said(request, who, role, "approve", reason)
-        self._record(
-            _waived(self.check(signed, [request]), proposal.plan.digest, signed, "notebook")
-        )
+        decision, signed = self.said(request, who, role, "approve", reason)
+        self._record(_waived(decision, proposal.plan.digest, signed, "notebook"))
 
     def half_waived(self, proposal: Proposal, check: str) -> str:
         """Return who has waived what one person alone cannot waive, and who is still needed.
@@ -169,7 +166,7 @@ class Deciding(Asking):
             )
         self.policy.require_role(to, MANAGER)
         request = self.request(HAND_OVER, {"to": to}, (MANAGER,))
-        signed = self.said(request, who, role, "approve", reason)
+        _, signed = self.said(request, who, role, "approve", reason)
         entry = log.HandedOver(to=to, who=who, role=role, reason=reason.strip(), signed=signed)
         self._record(entry)
 

@@ -45,7 +45,11 @@ Words = Annotated[str, Field(max_length=4000), AfterValidator(_readable)]
 
 
 class Decision(Value):
-    """The predicate: fields of the request, and what is said. Times are UTC, whole seconds."""
+    """The predicate: fields of the request, and what is said. Times are UTC, whole seconds.
+
+    `typed` is what was typed back to approve (`Request.typed`); where nothing was, the predicate
+    has no such field.
+    """
 
     release: str
     revision: int
@@ -61,6 +65,11 @@ class Decision(Value):
     verdict: Verdict
     reason: Words
     at: Annotated[Time, AfterValidator(_whole_seconds)]
+    typed: Words = ""
+
+    def to_data(self) -> Json:
+        """Return the predicate as plain JSON data."""
+        return self.model_dump(mode="json", exclude=None if self.typed else {"typed"})
 
 
 class Verifier(Protocol):
@@ -70,29 +79,47 @@ class Verifier(Protocol):
         """Raise `VerificationError` unless exactly this identity signed exactly this text."""
 
 
-def decision_text(
-    request: Request, *, who: str, role: str, verdict: Verdict, reason: str, at: datetime
+def decision_text(  # noqa: PLR0913 (what a person says)
+    request: Request,
+    *,
+    who: str,
+    role: str,
+    verdict: Verdict,
+    reason: str,
+    at: datetime,
+    typed: str = "",
 ) -> str:
     """Return the statement that a person signs to answer a request.
 
-    Raises `GateError` (``APPROVAL_MALFORMED``) for what cannot be said so.
+    `typed` is what the person typed back; only an approval says it. Raises `GateError`:
+    ``APPROVAL_MALFORMED`` for what cannot be said so, ``PRODUCTION_UNCONFIRMED``.
     """
     given = {"who": who, "role": role, "verdict": verdict, "reason": reason.strip(), "at": at}
+    if verdict == "approve":
+        given["typed"] = _typed_back(request, typed)
     try:
         said = Decision.model_validate(_of(request) | given)
-        return statement(_subjects(request), predicate_type=DECISION, predicate=said.to_data())
+        return statement(about(request), predicate_type=DECISION, predicate=said.to_data())
     except (CheckError, ValidationError) as error:
         raise _malformed(f"of {who} on {request.step}", plain(str(error), 300)) from error
 
 
-def require_typed(request: Request, typed: str) -> None:
-    """Raise `GateError` (``PRODUCTION_UNCONFIRMED``) unless the world's name was typed back."""
-    if typed.strip() != request.typed:
-        raise GateError(
-            f"this is the world {request.typed}, no rehearsal; typed back was {typed.strip()!a}",
-            code="PRODUCTION_UNCONFIRMED",
-            remedy=f"Nothing was signed. To approve what cannot be undone, type {request.typed}.",
-        )
+def _typed_back(request: Request, typed: str) -> str:
+    """Return the name that was typed back, if it is the one the request asks for.
+
+    One that nobody asked for is refused as well: the request may be of another world than its
+    reader thinks, or was altered where it lay.
+    """
+    given, wanted = typed.strip(), request.typed
+    if given == wanted:
+        return given
+    world = f"this is the world {wanted}, no rehearsal" if wanted else "no name is asked for here"
+    do = f"To approve what cannot be undone, type {wanted}" if wanted else "Approve without a name"
+    raise GateError(
+        f"{world}; typed back was {given!a}",
+        code="PRODUCTION_UNCONFIRMED",
+        remedy=f"Nothing was signed. {do}, if this is the request you mean.",
+    )
 
 
 def check_decision(
@@ -109,11 +136,12 @@ def check_decision(
     ``APPROVAL_FOREIGN`` (another run, revision, step, plan, policy or request),
     ``APPROVAL_SUBJECTS``, ``APPROVAL_EXPIRED``,
     ``APPROVAL_TIME`` (from the future), ``APPROVAL_ROLE`` (not asked, or not that person's),
-    ``REASON_MISSING``, ``APPROVAL_SIGNATURE``.
+    ``REASON_MISSING``, ``PRODUCTION_UNCONFIRMED`` (what was typed back is not what was asked),
+    ``APPROVAL_SIGNATURE``.
     """
     said, found = _read(signed.text)
     request = _answered(said, list(requests))
-    if found.subjects != tuple(sorted(_subjects(request), key=lambda one: one.name)):
+    if found.subjects != tuple(sorted(about(request), key=lambda one: one.name)):
         raise _refused(said, "it is about other files than the plan", "APPROVAL_SUBJECTS")
     if now > request.expires or said.at > request.expires:
         raise _refused(
@@ -125,6 +153,9 @@ def check_decision(
         raise _refused(said, f"asked are {', '.join(request.roles)}", "APPROVAL_ROLE")
     if not said.reason.strip():
         raise _refused(said, "it gives no reason", "REASON_MISSING")
+    if said.verdict == "approve" and said.typed != request.typed:
+        why = f"typed back was {said.typed!a}, asked was for {request.typed!a}"
+        raise _refused(said, why, "PRODUCTION_UNCONFIRMED")
     _require_signature(said, signed, policy, verifier)
     return said
 
@@ -213,8 +244,11 @@ _SAID = {
 }
 
 
-def _subjects(request: Request) -> list[Subject]:
-    """Return the plan, and the artifacts it is about (no artifact's name has a space)."""
+def about(request: Request) -> list[Subject]:
+    """Return what a decision is signed about, by name and digest: the plan, and its artifacts.
+
+    No artifact's name has a space.
+    """
     plan = Subject(f"plan of {request.step}", request.digest)
     listed = request.plan.get("subjects", [])
     files = listed if isinstance(listed, list) else []

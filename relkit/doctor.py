@@ -1,138 +1,139 @@
 """The day before: whether each system of a world answers, and lets us do what a release needs.
 
-Nothing is begun and no record is written. Everything is only read, but for a small file that goes
-to staging, which is not public, and is taken away again.
+Nothing is begun and no record is written. All rows of `relkit.doctor_table` are asked, whatever
+becomes of the others, each for as long as it may take. What could not be told counts as something
+to be seen to, with its own remedy: how a person finds out.
 """
 
 from __future__ import annotations
 
+import os
+import queue
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from hashlib import sha256
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
 
+from relkit.adapters.web import quoted
+from relkit.doctor_rows import Question, questions
+from relkit.doctor_table import ROWS, Row
 from relkit.errors import ReleaseError
 from relkit.plan import Check
 from relkit.ports import World
+from relkit.probe import Seen
 from relkit.release import Release
-from relkit.step import Results
-from relkit.steps.prepare import preflight
-from relkit.words import in_words
+from relkit.secret_scan import known_values
 
-PROBE = "relkit-doctor.txt"
-NOBODY = "0" * 64
-"""The key of a request that nobody ever puts."""
-MOST_SHOWN = 120
+HELD = timedelta(days=2)
+"""So long after the day of the release what signs in must still be good."""
+HIDDEN = "[secret]"
+Outcome = Literal["well", "ill", "unknown", "absent"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one thing; `remedy` is empty where it is as it should be."""
+    """What was found of one thing of a row. `absent`: the world has no such system."""
 
+    row: str
     what: str
-    stands: str
-    found: str
+    outcome: Outcome
+    code: str = ""
+    found: str = ""
     remedy: str = ""
 
     @property
     def well(self) -> bool:
         """Whether a release can go on with it."""
-        return not self.remedy
+        return self.outcome in {"well", "absent"}
 
 
-def examine(release: Release, world: World) -> Iterator[Finding]:
-    """Yield what is found of machine, keys and systems, each as soon as it is known."""
-    for item in preflight.planner(release, world, Results({})):
-        if isinstance(item, Check):
-            yield _of_check(item)
-    for what, probe in probes(release, world).items():
-        yield _asked(what, probe)
+def examine(
+    release: Release,
+    world: World,
+    *,
+    begin: Callable[[str], None] = lambda _: None,
+    rows: tuple[Row, ...] = ROWS,
+) -> Iterator[Finding]:
+    """Yield what is found, each as soon as it is known; `begin` is told of each row before."""
+    asked = questions(release, world)
+    for row in rows:
+        if (question := asked.get(row.name)) is None:
+            yield Finding(row.name, row.name, "absent")
+            continue
+        begin(row.name)
+        for one in _answered(row, question, release):
+            yield _without_secrets(one, world)
 
 
-def probes(release: Release, world: World) -> dict[str, Callable[[], object]]:
-    """Return one question to each system; what is answered does not matter, but that it is."""
-    head, site = f"refs/heads/{release.branch}", world.website
-    return {
-        "upstream, by git": lambda: _required(world.repo.remote_ref(remote="upstream", ref=head)),
-        "the fork, by git": lambda: world.repo.remote_ref(remote="fork", ref=head) or "no branch",
-        "protection of the branch": lambda: world.tracker.protection(branch=release.branch),
-        "blockers of the branch": lambda: _blockers(world),
-        "buildbots": lambda: _buildbots(release, world),
-        "builds": lambda: world.builders.state(name="source", nonce=world.nonce).status,
-        "staging of the download server": lambda: _staging(release, world),
-        "docs server": lambda: world.docs.unpacked(version=str(release.version)) or "no docs yet",
-        "links of the docs": lambda: world.docs.pointed(link="current"),
-        "python.org, API v2": lambda: site.release(slug=release.slug) or "no row yet",
-        "python.org, API v1": lambda: f"{len(site.files(slug=release.slug))} files",
-        "python.org, as the public sees it": lambda: world.public.fetch(path="/downloads/").status,
-        "release data": lambda: world.announcements.status(series=release.version.series),
-        "messages to people": lambda: _told(world),
-        "answers of people": lambda: (
-            f"{len(world.people.answers(key=NOBODY))} to a request nobody put"
-        ),
-    }
+def _answered(row: Row, question: Question, release: Release) -> list[Finding]:
+    """Ask in a thread, which is left behind where it takes too long.
 
+    Not so where a person may be asked: whoever interrupts that gets the terminal back as it was.
+    """
+    if row.seconds is None:
+        return _findings(row, question, release)
+    box: queue.SimpleQueue[list[Finding]] = queue.SimpleQueue()
+    context = copy_context()
 
-def _of_check(item: Check) -> Finding:
-    stands = {True: "well", False: item.code, None: "UNKNOWN"}[item.ok]
-    stops = item.ok is not True and not item.warns
-    return Finding(item.name, stands, item.found, item.remedy if stops else "")
+    def ask() -> None:
+        box.put(context.run(_findings, row, question, release))
 
-
-def _asked(what: str, probe: Callable[[], object]) -> Finding:
+    threading.Thread(target=ask, name=f"doctor: {row.name}", daemon=True).start()
     try:
-        return Finding(what, "well", in_words(_plain(probe()))[:MOST_SHOWN])
+        return box.get(timeout=row.seconds)
+    except queue.Empty:
+        said = f"no answer after {row.seconds:.0f} seconds"
+        return [Finding(row.name, row.name, "unknown", "NO_ANSWER", said, row.unknown)]
+
+
+def _findings(row: Row, question: Question, release: Release) -> list[Finding]:
+    try:
+        seen = question()
+        if isinstance(seen, Seen):
+            return [_of_seen(row, seen, release)]
+        return [_of_check(row, one) for one in seen]
     except ReleaseError as error:
-        return Finding(what, error.code, Exception.__str__(error), error.remedy)
+        said = Exception.__str__(error)
+        return [Finding(row.name, row.name, "ill", error.code, said, error.remedy)]
+    except Exception as error:  # noqa: BLE001 (a fault of ours must not keep the other rows away)
+        said = f"relkit itself failed: {type(error).__name__}: {error}"
+        return [Finding(row.name, row.name, "unknown", "FAULT", said, row.unknown)]
 
 
-def _plain(value: object) -> object:
-    dump = getattr(value, "model_dump", None)
-    return dump(mode="json") if dump else value
+def _of_seen(row: Row, seen: Seen, release: Release) -> Finding:
+    if seen.unsure:
+        return Finding(row.name, row.name, "unknown", "UNKNOWN", seen.found, seen.unsure)
+    if seen.until is None:
+        return Finding(row.name, row.name, "well", found=seen.found)
+    found = f"{seen.found}; good until {seen.until:%Y-%m-%d %H:%M} UTC"
+    if seen.until < _needed(release.time):
+        remedy = "Have it renewed before the release, then run this again."
+        return Finding(row.name, row.name, "ill", "EXPIRES", found, remedy)
+    return Finding(row.name, row.name, "well", found=found)
 
 
-def _required(head: str | None) -> str:
-    if head is None:
-        raise ReleaseError(
-            "it answers, and does not have the branch",
-            code="NO_BRANCH",
-            remedy="Look at the address of upstream in the world's file.",
-        )
-    return head
+def _needed(time: datetime) -> datetime:
+    return time + HELD
 
 
-def _blockers(world: World) -> str:
-    found = world.tracker.labelled(label="release-blocker")
-    return f"{len(found.items)} open, of all branches{'' if found.complete else ', and maybe more'}"
+def _of_check(row: Row, item: Check) -> Finding:
+    if item.ok or item.warns:
+        found = item.found if item.ok else f"{item.code}: {item.found}"
+        return Finding(row.name, item.name, "well", found=found)
+    if item.ok is None:
+        return Finding(row.name, item.name, "unknown", "UNKNOWN", item.found, row.unknown)
+    return Finding(row.name, item.name, "ill", item.code, item.found, item.remedy)
 
 
-def _told(world: World) -> str:
-    there = world.people.told(nonce=f"{world.nonce}-doctor")
-    return "one of the doctor's" if there else "can be looked up"
+def _without_secrets(one: Finding, world: World) -> Finding:
+    """Return a finding in which nothing stands that is secret, and nothing moves a terminal."""
+    known = sorted(known_values(os.environ, *world.secrets()), key=len, reverse=True)
 
+    def plain(text: str) -> str:
+        for secret in known:
+            text = text.replace(secret, HIDDEN)
+        return "\n".join(quoted(line) for line in text.splitlines())
 
-def _buildbots(release: Release, world: World) -> str:
-    head = world.repo.remote_ref(remote="upstream", ref=f"refs/heads/{release.branch}")
-    bots = world.buildbots.stable(branch=release.branch, commit=_required(head))
-    green = sum(bot.result in {"success", "warnings"} for bot in bots)
-    return f"{len(bots)} stable builders, {green} green for the head"
-
-
-def _staging(release: Release, world: World) -> str:
-    """Put a small file into staging, read it there, and take it away again."""
-    text = f"relkit looks whether the staging of Python {release.version} can be written.\n"
-    path, digest = f"{release.folder}/{PROBE}", sha256(text.encode()).hexdigest()
-    files = {path: digest}
-    world.artifacts.write(name=PROBE, text=text)
-    try:
-        world.downloads.stage_all(files=files)
-        there = world.downloads.staged_all(paths=(path,))[path]
-        world.downloads.unstage_all(files=files)
-    finally:
-        world.artifacts.discard(name=PROBE)
-    if (found := there.artifact.sha256 if there else "nothing") != digest:
-        raise ReleaseError(
-            f"{PROBE} was written with the SHA-256 {digest}, and read as {found}",
-            code="DIGEST_CHANGED",
-            remedy="See who else writes to staging just now; then run this again.",
-        )
-    return f"written, read as {found:.12}, removed"
+    return replace(one, what=plain(one.what), found=plain(one.found), remedy=plain(one.remedy))

@@ -13,6 +13,7 @@ import ipywidgets as widgets
 from IPython.display import display
 
 from relkit import view
+from relkit.asked import signed, signing
 from relkit.deciding import EVIDENCE
 from relkit.decision import Verdict
 from relkit.errors import ReleaseError
@@ -20,6 +21,7 @@ from relkit.history import Proposal
 from relkit.plan import WaitData
 from relkit.policy import MANAGER
 from relkit.run import Run
+from relkit.values import Request
 from relkit.view import View
 
 FORM = "Here is a form; it comes back when this cell is run."
@@ -51,7 +53,7 @@ def decide(run: Run, proposal: Proposal, words: Callable[[], View]) -> None:
         run.decide(proposal, verdict, who, MANAGER, reason, typed=typed.value if name_back else "")
         return words()
 
-    title = f"You decide as {MANAGER}, {who}, on plan {proposal.plan.digest}"
+    title = _title(f"You decide as {MANAGER}, {who}", run.asked(proposal))
     more = [warning, typed] if name_back else []
     _form(f"relkit-{name}", words(), title, "what you looked at", [approve, reject], use, more=more)
 
@@ -71,7 +73,7 @@ def waive(run: Run, proposal: Proposal, check: str) -> None:
             f"WAIVED by {who}: {check}: {reason.strip()}{others}. Run this cell again."
         )
 
-    title = f"You may waive it as {MANAGER}, {who}, on plan {proposal.plan.digest}"
+    title = _title(f"You may waive it as {MANAGER}, {who}", run.asked(proposal, check))
     words = view.line(f"This can be waived: {check}")
     _form(f"relkit-{name}", words, title, "why this may be", [_button("Waive", "")], use)
 
@@ -85,7 +87,7 @@ def testify(run: Run, wait: WaitData) -> None:
         run.testify(name, who, role, text)
         return view.line(f"GIVEN by {who} ({role}): {text.strip()}. Run this cell again.")
 
-    title = f"You give it as {role}, {who}"
+    title = view.line(f"You give it as {role}, {who}")
     asked = f" ({wait.progress})" if wait.progress else ""
     words = view.line(f"The step waits for what you did elsewhere: {name}{asked}")
     buttons = [_button("Give evidence", "")]
@@ -100,6 +102,10 @@ def testify(run: Run, wait: WaitData) -> None:
     )
 
 
+def _title(words: str, asked: Request) -> View:
+    return View.of([view.line(words), signed(asked), signing(asked)])
+
+
 def _button(word: str, icon: str) -> widgets.Button:
     return widgets.Button(description=word, icon=icon)
 
@@ -107,7 +113,7 @@ def _button(word: str, icon: str) -> widgets.Button:
 def _form(  # noqa: PLR0913, PLR0917 (the parts of a form)
     mark: str,
     words: View,
-    title: str,
+    title: View,
     hint: str,
     buttons: list[widgets.Button],
     use: Callable[[widgets.Button, str], View],
@@ -121,7 +127,7 @@ def _form(  # noqa: PLR0913, PLR0917 (the parts of a form)
     """
     reason = widgets.Text(placeholder=hint, description=field, layout=WIDE)
     message = widgets.HTML()
-    heading = widgets.HTML(view.line(title).html)
+    heading = widgets.HTML(title.html)
     form = widgets.VBox([heading, reason, *more, widgets.HBox(buttons), message])
     for part in (reason, *buttons):
         part.add_class(f"{mark}-{part.description.lower().replace(' ', '-')}")

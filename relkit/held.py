@@ -102,30 +102,30 @@ class Held(History):
             waives=waives,
             manager=self.handed_over.to if self.handed_over else "",
             rehearsal=self.inputs.rehearsal,
+            world=self.inputs.world,
             typed="" if waives else self.typed(step),
         )
 
     def typed(self, name: str) -> str:
-        """Return what is typed back to approve a step: the name of a world that is no rehearsal.
+        """Return what is typed back to approve a step (`name_back`)."""
+        return name_back(self, name)
 
-        It is asked where the way back ends: at the last gate before a step that is irreversible.
-        """
-        final = any(name in _last_gates(one) for one in self.steps.values() if one.irreversible)
-        return "" if self.inputs.rehearsal or not final else self.inputs.world
-
-    def said(self, request: Request, who: str, role: str, verdict: Verdict, reason: str) -> Signed:
+    def said(
+        self, request: Request, who: str, role: str, verdict: Verdict, reason: str, typed: str = ""
+    ) -> tuple[Decision, Signed]:
         """Have a person who sits here sign an answer; return it once it was verified.
 
-        Raises `GateError` as `require_person` does, and ``APPROVAL_SIGNATURE``.
+        Raises `GateError` as `require_person` does, ``PRODUCTION_UNCONFIRMED``, and
+        ``APPROVAL_SIGNATURE``.
         """
         self.require_person(who, role, reason)
         before = [one + SECOND for one in self._made(request.step, who, role)]
         at = max([self.now(), *before])  # of two words of one second the rejection would count
-        words: Any = {"who": who, "role": role, "verdict": verdict, "reason": reason, "at": at}
-        text = decision_text(request, **words)
+        text = decision_text(
+            request, who=who, role=role, verdict=verdict, reason=reason, at=at, typed=typed
+        )
         signed = self.world.attestations.sign(who=who, text=text)
-        self.check(signed, [request])
-        return signed
+        return self.check(signed, [request]), signed
 
     def _made(self, step: str, who: str, role: str) -> list[datetime]:
         """Return when a person spoke on a step before, by a clock that may be ahead of this one."""
@@ -158,6 +158,15 @@ class Held(History):
                 remedy="Set the clock of this machine, then run this again.",
             )
         self._account(self.ledger.append(entry))
+
+
+def name_back(history: History, step: str) -> str:
+    """Return what is typed back to approve a step: the name of a world that is no rehearsal.
+
+    It is asked where the way back ends: at the last gate before a step that is irreversible.
+    """
+    final = any(step in _last_gates(one) for one in history.steps.values() if one.irreversible)
+    return "" if history.inputs.rehearsal or not final else history.inputs.world
 
 
 def _last_gates(step: Step[Any]) -> set[str]:

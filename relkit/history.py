@@ -57,7 +57,7 @@ class History:
         ledger = Ledger.read(folder, lambda: datetime.now(UTC))
         if not ledger.records:
             raise RecordError(
-                f"{folder.name} holds no record of a release",
+                f"{folder} holds no record of a release",
                 code="NO_RECORD",
                 remedy="Give the version of a release that was begun, and its records folder.",
             )

@@ -223,11 +223,11 @@ class Face(Verbs):
                 code="NOT_COMPLETE",
                 remedy="Run the steps above that are not complete.",
             )
+        self._tell()
         if runner() not in {"jupyter", "unknown"}:
             ended = "Abandoned" if self._history.abandoned else "Complete"
             show(view.line(f"{ended}. The command that runs this notebook seals the record."))
             return
-        self._tell()
         folder = self._history.ledger.path.parent
         if (folder / "seal.json").exists():  # a seal is never replaced by looking at it
             show(view.line(f"Sealed. Read {folder / 'release.html'}"))
@@ -237,12 +237,12 @@ class Face(Verbs):
         command = [sys.executable, "-m", "relkit", "seal", folder.name, *where]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
-            why, _, remedy = " ".join(made.stderr.split()).partition(" What to do: ")
+            why, _, remedy = made.stderr.strip().partition("\nWhat to do: ")
             look = f"Look into it: relkit status {folder.name} shows how the run stands."
             raise RecordError(
                 f"the record is not sealed: {why}", code="NOT_SEALED", remedy=remedy or look
             )
-        show(View.of(view.line(one) for one in made.stdout.splitlines()))
+        show(view.verbatim(made.stdout.rstrip()))
 
     def _world_file(self) -> list[str]:
         """Return how a command is told of the world's file; nothing if it is not the run's own."""

@@ -24,6 +24,12 @@ NAMED = frozenset({"charset", "name", "http-equiv", "content"})
 LOADS = frozenset(
     {"src", "srcset", "data", "poster", "background", "action", "formaction", "ping", "manifest"}
 )
+WHOLE = re.compile(
+    r"""[^<]++|<(?![a-z/!?])|<!doctype\s[^>]*+>|<!--(?!-?>)(?:[^-]++|-(?!-!?>))*+-->|"""
+    r"""</?[a-z](?:[^>"']++|"[^"]*+"|'[^']*+')*+>""",
+    flags=re.IGNORECASE,
+)
+"""Words, or a tag or comment that ends: of others the parser looks for the end again and again."""
 STYLE = re.compile(r"url\(\s*['\"]?(?!#)|@import|expression\(|\\", re.IGNORECASE)
 PICTURE = "data:image/png;base64,"
 HIDING = re.compile(
@@ -34,9 +40,17 @@ HIDING = re.compile(
 
 def require_plain(page: str) -> None:
     """Raise `VerificationError` (``FORBIDDEN_MIME``) for a page that would do or load something."""
+    end = 0
+    while part := WHOLE.match(page, end):
+        end = part.end()
+    if end < len(page):
+        raise forbidden(page[end : end + 120])
     reader = _Reader()
-    reader.feed(page)
-    reader.close()
+    try:
+        reader.feed(page)
+        reader.close()
+    except ValueError as error:  # a character by a number of thousands of digits
+        raise forbidden(f"what cannot be read: {error}") from error
 
 
 def visible(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, validate_call
 from pydantic_core import to_jsonable_python
 
+from relkit.errors import RecordError
 from relkit.ports import World
 from relkit.values import Artifact, Digest, Json, Value, digest_of
 from relkit.words import in_words, part_in_words
@@ -136,8 +138,20 @@ class Call(Value):
         raise TypeError(f"{call} is not a call of a port with keywords only")
 
     def __call__(self, world: World) -> Any:  # noqa: ANN401 (whatever the method returns)
-        """Make the call in `world`; arguments are parsed by the method's own annotations."""
-        method = getattr(getattr(world, self.port), self.method)
+        """Make the call in `world`; arguments are parsed by the method's own annotations.
+
+        Raises `RecordError` (``CALL_OTHER``) for one of another relkit, which nothing here takes.
+        """
+        try:
+            method = getattr(getattr(world, self.port), self.method)
+            inspect.signature(method).bind(**self.arguments)
+        except (AttributeError, TypeError) as error:
+            raise RecordError(
+                f"this relkit has no {self.port}.{self.method}"
+                f"({', '.join(self.arguments)}): {error}",
+                code="CALL_OTHER",
+                remedy="Go on with the relkit that made the plan: relkit status names it.",
+            ) from error
         return validate_call(method)(**self.arguments)
 
     def __str__(self) -> str:

@@ -7,12 +7,13 @@ absolute paths and never secrets: they stand in the record. Adapters raise `Worl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from relkit.policy import Policy
+from relkit.probe import Probe
 from relkit.values import (
     Artifact,
     Build,
@@ -329,8 +330,12 @@ class Docs(Protocol):
     def unpacked(self, *, version: str) -> Unpacked | None:
         """Return what lies there, and the digest of the archive it came from."""
 
-    def point(self, *, link: str, target: str) -> None:
-        """Let a link among the docs of the download server lead to a version (``current``)."""
+    def point(self, *, link: str, target: str, was: str | None) -> None:
+        """Let a link among the docs of the download server lead to a version (``current``).
+
+        Another release may have moved it since: unless it leads where it `was`, it is left alone
+        (``LINK_MOVED``).
+        """
 
     def pointed(self, *, link: str) -> str | None:
         """Return the version a link leads to."""
@@ -531,3 +536,5 @@ class World:
     """In production where everything is, for the record: ``git.upstream: ADDRESS``."""
     secrets: Callable[[], tuple[str, ...]] = tuple
     """What the world signs in with, asked for only to look for it where it must not be."""
+    probes: Callable[[], Mapping[str, Probe]] = dict
+    """Gives what can be asked the day before, beyond what the ports read, by the doctor's rows."""

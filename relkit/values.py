@@ -315,6 +315,8 @@ class Request(Value):
     manager: str = ""
     rehearsal: bool = True
     """Whether it is asked in a rehearsal: nothing of one goes into a public log."""
+    world: str = ""
+    """The name of the world it is asked in; empty in requests of an older relkit."""
     typed: str = ""
     """What is typed back to approve: in production, its name where the way back ends (I51)."""
 

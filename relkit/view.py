@@ -44,6 +44,7 @@ CELL = "text-align:left;vertical-align:top;padding:.3em .6em;line-height:1.3"
 SHORT = f"{CELL};white-space:pre"
 WORDS = f"{CELL};white-space:pre-wrap"
 DIGESTS = f"{WORDS};overflow-wrap:anywhere;min-width:12em"
+LINE = "overflow-wrap:anywhere;line-height:1.5"  # a digest is compared by its end
 SCROLLED = "max-height:30em;overflow:auto;margin:.5em 0 1em"
 MANY = 8  # parts of an action's argument that are listed, each on a line
 FEW = 3  # lines of a text that is shown at once
@@ -71,7 +72,13 @@ class View:
 def line(text: str, *, strong: bool = False) -> View:
     """Return a line of text."""
     escaped = html.escape(text)
-    return View(text, f"<p><b>{escaped}</b></p>" if strong else f"<p>{escaped}</p>")
+    return View(text, f'<p style="{LINE}">{f"<b>{escaped}</b>" if strong else escaped}</p>')
+
+
+def verbatim(text: str) -> View:
+    """Return lines that stay as they are, so that a command among them can be copied."""
+    style = f"white-space:pre-wrap;{LINE}"
+    return View(text, f'<pre style="{style}">{html.escape(text)}</pre>')
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> View:
@@ -119,7 +126,9 @@ def details(title: str, text: str, *, unfolded: bool = False) -> View:
 
 def refusal(error: ReleaseError) -> View:
     """Return why something was refused, and what to do, as a form shows it."""
-    return View.of([line(str(error), strong=True), line(f"What to do: {error.remedy}")])
+    said = View.of(line(one, strong=True) for one in str(error).splitlines())
+    todo = View.of(map(line, f"What to do: {error.remedy}".splitlines()))
+    return View.of([said, todo])
 
 
 def opened(history: History) -> View:
@@ -135,10 +144,15 @@ def opened(history: History) -> View:
         *(("system", one) for one in now.systems),
         ("policy", f"digest {now.policy_digest}"),
         ("recipe", f"digest {now.steps_digest}, relkit {now.relkit}"),
-        ("ledger", f"{len(history.ledger.records)} records, head {history.ledger.head}"),
+        ("ledger", f"{_counted(history)}, head {history.ledger.head}"),
         ("steps", f"{done} of {len(history.steps)} complete, revision {history.revision}"),
     ]
     return View.of([line(banner, strong=True), table(("", ""), rows)])
+
+
+def _counted(history: History) -> str:
+    number = len(history.ledger.records)
+    return "1 record" if number == 1 else f"{number} records"
 
 
 def _subject(release: Release) -> tuple[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -18,9 +20,13 @@ from relkit.places import LOOPBACK, Services
 from relkit.values import Identity, Value
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,60}$")]
+Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}$")]
+"""The name of a folder beside the records: never the folder of the records itself, or above."""
 ADDRESSES = {"upstream", "fork", "api", "url", "peps", "blog", "meeting", "posts"}
 """The fields of services that are addresses."""
 MAX_BYTES = 1 << 20
+MOST = 40
+"""So many things of one kind are named in a refusal."""
 SHORT = re.compile(r"[a-z][a-z0-9_-]*@([A-Za-z0-9.-]+):")
 
 
@@ -63,7 +69,7 @@ class WorldFile(Value):
 
     name: Word
     form: Literal["rehearsal", "production"]
-    state: Word = "world"
+    state: Folder = "world"
     policy_version: Annotated[int, Field(ge=1)] = 1
     patience_seconds: Annotated[float, Field(ge=0, le=86_400)]
     tests: Annotated[tuple[Word, ...], Field(min_length=1)]
@@ -91,28 +97,50 @@ def read_world_file(path: Path) -> tuple[WorldFile, str]:
         file = WorldFile.model_validate(tomllib.loads(data.decode()))
     except (OSError, ValueError, ValidationError) as error:
         raise UsageError(
-            f"{path.name} does not describe a world: {_first_line(error)}",
+            f"{path.name} does not describe a world:{listed(_faults(error))}",
             code="WORLD_FILE",
             remedy="Take worlds/rehearsal.toml as the example.",
         ) from error
-    gates = [file.gates, *file.kinds.values()]
-    asked = {role for one in gates for roles in one.values() for role in roles}
-    strangers = {*asked, *file.waivers} - set(file.people)
-    named = {(name, gate) for name, gates in file.kinds.items() for gate in gates}
-    if typos := sorted(f"{kind}: {gate}" for kind, gate in named if gate not in file.gates):
+    _require_roles(path.name, file)
+    _require_places(path.name, file)
+    return file, hashlib.sha256(data).hexdigest()
+
+
+def _require_roles(name: str, file: WorldFile) -> None:
+    """Refuse a gate of a kind that is none, and a role that is asked and nobody has."""
+    named = {(kind, gate) for kind, gates in file.kinds.items() for gate in gates}
+    if typos := sorted(f"kinds.{kind}: {gate}" for kind, gate in named if gate not in file.gates):
         raise UsageError(
-            f"{path.name} has gates of a kind that are no gates: {', '.join(typos)}",
+            f"{name} has gates of a kind that are no gates:{listed(typos)}",
             code="WORLD_FILE",
             remedy=f"The gates are {', '.join(file.gates)}.",
         )
-    if strangers or "release-manager" not in file.people:
+    tables = {"gates": file.gates} | {f"kinds.{kind}": one for kind, one in file.kinds.items()}
+    asked = [("release-manager", "every run"), *((role, "waivers") for role in file.waivers)]
+    asked += [
+        (role, in_table(table, gate))
+        for table, gates in tables.items()
+        for gate, roles in gates.items()
+        for role in roles
+    ]
+    if strangers := [f"{role}, asked by {by}" for role, by in asked if role not in file.people]:
         raise UsageError(
-            f"{path.name}: nobody is {', '.join(strangers) or 'release-manager'}",
+            f"{name}: nobody has these roles:{listed(strangers)}",
             code="WORLD_FILE",
-            remedy="Name a person for each role that a gate asks.",
+            remedy='Name a person for each, such as [people.web-editor] with name = "…".',
         )
-    _require_places(path.name, file)
-    return file, hashlib.sha256(data).hexdigest()
+
+
+def listed(things: Sequence[str]) -> str:
+    """Return things as the end of a sentence: one on the same line, several each on their own."""
+    shown = [*things[:MOST], *([f"and {len(things) - MOST} more"] if things[MOST:] else [])]
+    return f" {shown[0]}" if len(shown) == 1 else "".join(f"\n  {one}" for one in shown)
+
+
+def in_table(*place: str) -> str:
+    """Return a place in a file as its reader finds it: ``[services.git] fork``."""
+    *tables, key = place
+    return f"[{'.'.join(tables)}] {key}" if tables else key
 
 
 def _read(path: Path) -> bytes:
@@ -128,21 +156,36 @@ def _read(path: Path) -> bytes:
 
 def _require_places(name: str, file: WorldFile) -> None:
     """Refuse a rehearsal that reaches beyond this machine, and a production world that is one."""
-    for place, host in hosts(file.services):
-        if (host in LOOPBACK) != file.rehearsal:
-            what = "is not on this machine" if file.rehearsal else "is on this machine"
-            raise UsageError(
-                f"{name} is the file of a {file.form}, and {place} {what}: {host}",
-                code="WORLD_MIXED",
-                remedy="Keep rehearsals and production in different files; neither reaches into "
-                "the other.",
-            )
+    wrong = [
+        f"{in_table('services', *place.split('.'))}: {host}"
+        for place, host in hosts(file.services)
+        if (host not in LOOPBACK if file.rehearsal else is_here(host))
+    ]
+    if wrong:
+        what = "is not on this machine" if file.rehearsal else "is on this machine"
+        raise UsageError(
+            f"{name} is the file of a {file.form}, and names what {what}:{listed(wrong)}",
+            code="WORLD_MIXED",
+            remedy="Keep rehearsals and production in different files; neither reaches into the "
+            "other.",
+        )
     if not file.rehearsal and (played := [x for x, one in file.people.items() if one.played]):
         raise UsageError(
-            f"{name} is the file of a production, and has people played: {', '.join(played)}",
+            f"{name} is the file of a production, and has people played:{listed(played)}",
             code="WORLD_MIXED",
             remedy="Nobody is played in production.",
         )
+
+
+def is_here(host: str) -> bool:
+    """Tell whether a host is this machine under any of the names that every machine has."""
+    name = host.lower().rstrip(".")
+    try:
+        number = ip_address(name.strip("[]"))
+    except ValueError:
+        return name in LOOPBACK or name.endswith(".localhost")
+    number = getattr(number, "ipv4_mapped", None) or number
+    return number.is_loopback or number.is_unspecified
 
 
 def hosts(services: Services) -> list[tuple[str, str]]:
@@ -190,8 +233,8 @@ def host_of(address: str) -> str:
     return parts.hostname or "localhost"
 
 
-def _first_line(error: Exception) -> str:
+def _faults(error: Exception) -> list[str]:
+    """Return what is wrong with a file; never what stands there, which may be a secret."""
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error).splitlines()[0]
+        return [f"{in_table(*map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+    return [getattr(error, "strerror", None) or str(error).splitlines()[0]]

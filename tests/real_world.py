@@ -81,7 +81,8 @@ def real_world(folder: Path, version: str, kind: str, day: str) -> Iterator[Real
     """Start everything that a release needs; stop it in the end."""
     release, records = Release.parse(version, kind, day), folder / "records"
     state, plain = records / "world", ROOT / rehearsals.WORLD
-    make_rehearsal(read_world_file(plain)[0], records / release.key, release)
+    world = read_world_file(plain)[0]
+    make_rehearsal(world, records / release.key, release)
     with ExitStack() as stack:
         start = stack.enter_context
         server = start(sshd.sshd(folder / "sshd", users=1))
@@ -109,7 +110,7 @@ def real_world(folder: Path, version: str, kind: str, day: str) -> Iterator[Real
             "site-key": site.v1_key,
             "cdn-key": varnish.KEY,
         }
-        env = {**os.environ, **{variable(name): one for name, one in secrets.items()}}
+        env = {**os.environ, **{variable(world.name, name): one for name, one in secrets.items()}}
         made = RealWorld(
             *(release, records, file, env, server, cdn, origin, master, incoming),
         )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -67,7 +69,7 @@ class ToyService:
         if self.deaf:
             raise lost_answer()
         self.folder.mkdir(exist_ok=True)
-        number = f"{len(self.runs()) + 1}"
+        number = self._number()
         run = {"id": number, "commit": build.commit, "version": build.version, "status": "running"}
         run["at"] = datetime.now(UTC).isoformat()
         (self.folder / f"{number}.json").write_text(json.dumps(run))
@@ -82,6 +84,8 @@ class ToyService:
         return BuildState(status=told["status"], detail=self.said or f"{build.name} of {run}")
 
     def fetch(self, *, build: Build, run: str, folder: Path) -> dict[str, str]:
+        with (self.folder / "fetched").open("a") as file:
+            file.write(f"{build.name}\n")
         for name in build.options["files"].split(";"):
             self._go_wrong()
             data = self.made.get(name, f"{name} {build.commit}\n".encode())
@@ -105,6 +109,14 @@ class ToyService:
 
     def builder(self) -> str:
         return BUILDER
+
+    def _number(self) -> str:
+        """Return a number that no run has, however many are started at once."""
+        for number in itertools.count(1):
+            with suppress(FileExistsError):
+                (self.folder / f"{number}.taken").touch(exist_ok=False)
+                return f"{number}"
+        raise AssertionError
 
     def _go_wrong(self) -> None:
         if self.trouble and (error := self.trouble.pop(0)) is not None:

@@ -9,7 +9,8 @@ import io
 import json
 import os
 import re
-import stat
+import subprocess
+import sys
 import tempfile
 import time
 import zipfile
@@ -32,6 +33,7 @@ from sources import BLURB
 from relkit.adapters.artifact_zip import unzip
 from relkit.adapters.azure import AzurePipeline, sign_in
 from relkit.adapters.azure_parameters import check_parameters, parameters_of
+from relkit.adapters.elsewhere import download
 from relkit.adapters.processes import Places
 from relkit.adapters.rest import Rest
 from relkit.adapters.web import Web
@@ -67,7 +69,7 @@ def service(folder: Path) -> Iterator[Azure]:
 
 
 def pipeline(url: str, token: str = TOKEN, **changes: object) -> AzurePipeline:
-    rest = Rest("Azure", Web(url, (2.0, 2.0)), headers=lambda: sign_in(token))
+    rest = Rest("Azure", Web(url, (5.0, 30.0)), headers=lambda: sign_in(token))
     settings: dict[str, Any] = {
         "pipeline": 21,
         "ref": "refs/heads/main",
@@ -219,6 +221,81 @@ def test_two_runs_with_the_same_parameters_are_told_apart_by_nobody(
     assert refused.value.code == "RUN_AMBIGUOUS"
     for run in (one, two):
         at.cancel(build=build(), run=run)
+
+
+def test_of_two_runs_the_one_that_was_not_cancelled_is_taken(tmp_path: Path) -> None:
+    """That is what the refusal advises to do."""
+    with service(tmp_path) as azure:
+        at, before = pipeline(azure.url), datetime.now(UTC)
+        one, two = at.start(build=build()), at.start(build=build())
+        at.cancel(build=build(), run=one)
+        assert at.find(build=build(), since=before) == two
+        at.cancel(build=build(), run=two)
+        assert at.find(build=build(), since=before) is None
+
+
+def test_a_run_that_was_deleted_can_be_given_up(checked: tuple[Azure, str]) -> None:
+    azure, url = checked
+    at = pipeline(url)
+    run = at.start(build=build())
+    at.cancel(build=build(), run=run)
+    gone = azure.runs.pop()
+    at.cancel(build=build(), run=run)
+    with pytest.raises(WorldError, match="SERVICE_MISSING"):
+        at.state(build=build(), run=run)
+    azure.runs.append(gone)
+
+
+def test_files_of_a_run_that_goes_on_again_are_not_taken(
+    checked: tuple[Azure, str], empty: Path
+) -> None:
+    azure, url = checked
+    at = pipeline(url)
+    run = at.start(build=build())
+    ended(at, run)
+    azure.runs[-1].result = "failed"
+    with pytest.raises(WorldError, match="RUN_NOT_DONE"):
+        at.fetch(build=build(), run=run, folder=empty)
+    assert [*empty.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://[",
+        "https://[x]/",
+        "https://a..b/",
+        "https://\u2100.com/",
+        f"https://{'a' * 70}.com/",
+    ],
+)
+def test_an_address_that_is_none_is_refused_and_not_tripped_over(
+    address: str, tmp_path: Path
+) -> None:
+    rest = Rest("Azure", Web("http://127.0.0.1:9/"))
+    with pytest.raises(WorldError) as refused:
+        download(address, tmp_path / "x", rest)
+    assert refused.value.code in {"SERVICE_UNREADABLE", "SERVICE_UNREACHABLE"}
+    assert not (tmp_path / "x").exists()
+
+
+def test_two_that_start_a_build_of_one_run_start_it_once(tmp_path: Path) -> None:
+    """Two processes of one machine, such as a notebook and a batch run."""
+    with service(tmp_path) as azure:
+        code = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_azure import build, pipeline
+from relkit.adapters.remote_builders import RemoteBuilders
+services = {{"windows": pipeline({azure.url!r})}}
+local = None
+RemoteBuilders(Path({str(tmp_path / "builds")!r}), services, local).start(build=build())
+"""
+        argv = [sys.executable, "-c", code]
+        both = [subprocess.Popen(argv, stderr=subprocess.PIPE) for _ in range(2)]
+        said = [one.communicate(timeout=120)[1] for one in both]
+        assert [one.returncode for one in both] == [0, 0], said
+        assert len(azure.runs) == 1
 
 
 def test_a_run_for_another_commit_is_not_the_one_looked_for(checked: tuple[Azure, str]) -> None:
@@ -384,23 +461,6 @@ def test_t43_no_name_in_a_zip_is_used_as_a_path(tmp_path: Path, text: str) -> No
     assert found == {"a.zip", "inside/out/good.exe"}
 
 
-@pytest.mark.parametrize(
-    ("members", "code"),
-    [
-        ({"a/good.exe": b"1", "b/good.exe": b"2"}, "UNLISTED_FILE"),
-        ({"a/good.exe": b"1", "a\\good.exe": b"2"}, "UNLISTED_FILE"),
-    ],
-)
-def test_a_name_that_is_there_twice_is_taken_by_nobody(
-    empty: Path, tmp_path: Path, members: dict[str, bytes], code: str
-) -> None:
-    (tmp_path / "a.zip").write_bytes(zipped(members))
-    with pytest.raises(CheckError) as refused:
-        unzip(tmp_path / "a.zip", ["good.exe"], empty)
-    assert refused.value.code == code
-    assert [*empty.iterdir()] == []
-
-
 def test_a_file_that_another_artifact_has_brought_already_is_refused(
     empty: Path, tmp_path: Path
 ) -> None:
@@ -410,16 +470,6 @@ def test_a_file_that_another_artifact_has_brought_already_is_refused(
         unzip(tmp_path / "a.zip", ["good.exe"], empty)
     assert refused.value.code == "UNLISTED_FILE"
     assert (empty / "good.exe").read_bytes() == b"first"
-
-
-def test_a_link_in_a_zip_is_no_file(empty: Path, tmp_path: Path) -> None:
-    info = zipfile.ZipInfo("good.exe")
-    info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.writestr(info, "/etc/passwd")
-    with pytest.raises(CheckError) as refused:
-        unzip(tmp_path / "a.zip", ["good.exe"], empty)
-    assert refused.value.code == "DELIVERY_UNFIT"
 
 
 @given(at=st.integers(min_value=0), keep=st.integers(min_value=0))

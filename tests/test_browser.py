@@ -105,8 +105,9 @@ def code_cells(nb: Notebook) -> list[Any]:
 def assert_stopped(lab: Lab, cell: str, *words: str) -> None:
     """Assert that exactly this cell refused, in two lines, and that none after it ran."""
     nb = lab.saved()
-    [(refused, lines)] = refusals(nb).items()
-    assert refused == cell
+    refused = refusals(nb)
+    assert list(refused) == [cell], refused
+    lines = refused[cell]
     assert len(lines) == 2
     assert lines[1].startswith("What to do: ")
     assert all(word in lines[0] for word in words), lines

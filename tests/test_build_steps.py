@@ -16,6 +16,7 @@ import pytest
 from relkit import values
 from relkit.building.provenance import LOCAL_BUILDER, provenance
 from relkit.building.sums import SUMS
+from relkit.building.uploads import LIST, Said, read_list
 from relkit.expected import SBOM
 from relkit.kinds import RELEASES, Kind
 from relkit.manifest import Manifest, expected, expected_of
@@ -238,6 +239,8 @@ class Stand:
         self.release = release
         self.builders, self.shelf = Builders(release), Shelf()
         self.signers, self.people = Signers(), People()
+        self.systems: tuple[str, ...] = ()
+        self.made_by: dict[str, str] = {}
         tag = Tag(name=release.tag, tag_object=TAG, commit=COMMIT, signer="F")
         self.recorded: dict[str, Any] = {
             "commit-release": Commit(commit=COMMIT, tree=TREE, parents=()).to_data(),
@@ -253,9 +256,14 @@ class Stand:
             "people": self.people,
         }
         names = {"rebuild", *(one.build for one in expected(self.release))}
-        policy = SimpleNamespace(digest="d" * 64, builders=dict.fromkeys(names, LOCAL_BUILDER))
+        policy = SimpleNamespace(
+            digest="d" * 64, builders=dict.fromkeys(names, LOCAL_BUILDER) | self.made_by
+        )
         return cast(
-            "World", SimpleNamespace(**ports, nonce="run", tests=("test_int",), policy=policy)
+            "World",
+            SimpleNamespace(
+                **ports, nonce="run", tests=("test_int",), policy=policy, systems=self.systems
+            ),
         )
 
     def plan(self, step: Step[Any]) -> list[Any]:
@@ -356,6 +364,52 @@ def test_only_the_experts_a_release_needs_are_told(
     assert told.do.keywords["roles"] == roles
     assert COMMIT in told.do.keywords["text"]
     assert TAG in told.do.keywords["text"]
+
+
+def asked_of(release: Release, **made_by: str) -> str:
+    """Return what experts are told, where builds are made elsewhere."""
+    stand = Stand(release)
+    stand.made_by = made_by
+    stand.systems = ("git.upstream: https://github.com/python/cpython.git", f"git.fork: {FORK}")
+    [told] = actions(stand.plan(tell_experts))
+    [again] = actions(stand.plan(tell_experts))
+    assert told.do.keywords == again.do.keywords
+    return str(told.do.keywords["text"])
+
+
+FORK = "ssh://git@github.com/YOU/cpython.git"
+INCOMING = "ssh://downloads.example.org/srv/incoming/macos"
+MAC_PKG = "python-3.15.0-macos11.pkg"
+
+
+def test_an_expert_who_uploads_learns_what_goes_where_with_what_beside_it_and_by_when() -> None:
+    told = asked_of(FINAL, macos=INCOMING)
+    part = told[told.index("## macos-expert") : told.index("## docs-expert")]
+    wanted = f"\n    {MAC_PKG}\n    {LIST}\n"
+    assert wanted in part
+    assert "to downloads.example.org, into /srv/incoming/macos/3.15.0/," in part
+    assert f"{LIST} alone, with the line `failed REASON`" in part
+    assert "within 24 hours" in told
+    assert "tell R. release-manager" in told
+    assert f"git fetch {FORK} v3.15.0 && git checkout {COMMIT}" in told
+
+
+def test_the_list_that_an_expert_is_shown_is_one_that_is_taken() -> None:
+    told = asked_of(FINAL, macos=INCOMING)
+    shown = told[told.index(f"    commit {COMMIT}") :].partition("\n\n")[0]
+    text = "".join(f"{line.strip()}\n" for line in shown.splitlines())
+    said = read_list(text.replace("SHA-256-OF-THE-FILE", "a" * 64))
+    assert said == Said(COMMIT, "3.15.0", {MAC_PKG: "a" * 64})
+
+
+def test_who_uploads_nothing_learns_who_makes_the_files_and_which_they_are() -> None:
+    told = asked_of(FINAL, macos=INCOMING, windows="https://builds.example.org/pipelines/21")
+    windows, docs = told[: told.index("## macos-expert")], told[told.index("## docs-expert") :]
+    assert "Nothing to upload." in windows
+    assert "made, by https://builds.example.org/pipelines/21," in windows
+    assert all(f"\n    {one.name}\n" in windows for one in expected_of(FINAL, "windows"))
+    assert "Nothing to upload." in docs
+    assert "made, on the own machine," in docs
 
 
 def test_a_security_release_waits_for_no_installers_i37() -> None:

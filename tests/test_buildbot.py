@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from hostile import STRINGS
-from services.buildbot import LOGIN, RELEASE, Master, buildbot
+from services.buildbot import BUILD_SECONDS, CALL_SECONDS, LOGIN, RELEASE, Master, buildbot
 from services.faulty import faulty
 
 from relkit.adapters.buildbot import BuildbotMaster, ForcedBuild
+from relkit.adapters.buildbot_requests import Requests
+from relkit.adapters.buildbot_rows import RequestRow
 from relkit.adapters.remote_builders import RemoteBuilders
 from relkit.adapters.rest import Rest
 from relkit.adapters.value_files import safe_name
@@ -29,7 +31,9 @@ nonces = (f"nonce-{n}" for n in itertools.count())
 
 def rest_at(url: str) -> Rest:
     secrets = (LOGIN, LOGIN.partition(":")[2])
-    return Rest("Buildbot", Web(url, timeout_seconds=(10.0, 30.0)), secrets=lambda: secrets)
+    return Rest(
+        "Buildbot", Web(url, timeout_seconds=(CALL_SECONDS, CALL_SECONDS)), secrets=lambda: secrets
+    )
 
 
 def forced(url: str, *, login: str = LOGIN, **names: str) -> ForcedBuild:
@@ -61,7 +65,7 @@ def service(master: Master) -> ForcedBuild:
 
 
 def ended(service: ForcedBuild, one: Build, run: str) -> str:
-    end = time.monotonic() + 20
+    end = time.monotonic() + BUILD_SECONDS
     while (state := service.state(build=one, run=run)).status == "running":
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -168,7 +172,7 @@ def test_it_goes_through_all_of_remote_builders(service: ForcedBuild, tmp_path: 
     one = build()
     builders.start(build=one)
     builders.start(build=one)
-    end = time.monotonic() + 20
+    end = time.monotonic() + BUILD_SECONDS
     while builders.state(name=one.name, nonce=one.nonce).status == "running":
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -204,6 +208,27 @@ def test_what_runs_already_is_not_forced_a_second_time(
     assert state.since is not None
     master.tell(RELEASE, result="success")
     ended(service, one, run)
+
+
+def test_what_two_machines_force_at_the_same_moment_runs_once(
+    master: Master, service: ForcedBuild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master.tell(RELEASE, result="running")
+    one = build()
+    first = forced(master.url).start(build=one)
+    real, looks = Requests.made_for, iter([False])
+
+    def made_for(self: Requests, build: Build) -> list[RequestRow]:
+        return real(self, build) if next(looks, True) else []  # not yet, at the first look
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Requests, "made_for", made_for)
+        assert service.start(build=one) == first
+    made = real(service._requests, one)
+    assert [str(row.buildrequestid) for row in made if not row.complete] == [first]
+    assert len(made) == 2
+    master.tell(RELEASE, result="success")
+    ended(service, one, first)
 
 
 def test_two_that_could_be_it_are_left_to_people(service: ForcedBuild) -> None:

@@ -18,8 +18,8 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from typing import Any
 import pytest
 from sources import BLURB, TOP, VERSION, git, sample
 
-from relkit.adapters import attempts
+from relkit.adapters import attempts, processes, superseded
 from relkit.adapters.processes import Places, ProcessBuilders
 from relkit.adapters.shelf import Shelf
 from relkit.building.builder import PROGRAMS
@@ -609,6 +609,35 @@ def test_what_is_planted_after_a_build_is_no_part_of_its_result(place: Place) ->
 
 
 # --- at once, logs, a full disk, progress -----------------------------------------------------
+
+
+def test_who_waits_to_start_a_build_while_it_is_cancelled_starts_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = place.build("windows", files="python-3.15.0a1.exe")
+    place.builders.start(build=build)
+    real, waiting = attempts.alone, threading.Semaphore(0)
+
+    def alone(lock: Path) -> AbstractContextManager[None]:
+        waiting.release()
+        return real(lock)
+
+    def put_aside(path: Path) -> None:
+        monkeypatch.setattr(processes, "alone", alone)
+        every.extend(pool.submit(place.builders.start, build=build) for _ in range(3))
+        for _ in every:
+            assert waiting.acquire(timeout=PATIENCE_SECONDS)
+        assert not any(one.done() for one in every)
+        superseded.put_aside(path)
+
+    every: list[Future[None]] = []
+    monkeypatch.setattr(processes, "put_aside", put_aside)
+    with ThreadPoolExecutor(3) as pool:
+        place.builders.cancel(name="windows", nonce="n1")
+    for one in every:
+        one.result()
+    assert place.ended("windows").status == "done"
+    assert [path.name for path in place.attempt(name="windows").parent.iterdir()] == ["attempt-1"]
 
 
 def test_several_builds_at_once_have_each_a_log_and_a_result(place: Place) -> None:

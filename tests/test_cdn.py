@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -308,10 +309,13 @@ def test_there_is_a_deadline(servers: Network, proxy: Faulty, tmp_path: Path, fo
     path = f"{folder}a.tgz"
     servers.stale(path, OLD, NEW)
     proxy.next(LOST, method="PURGE", times=-1)
-    public = servers.public(tmp_path, proxy.url, sleep=at_once, deadline_seconds=3)
+    still = Clocks(world=lambda: 1000.0, machine=lambda: 1000.0)
+    public = servers.public(tmp_path, proxy.url, sleep=at_once, deadline_seconds=3, clocks=still)
     refused(carry_out(public, (path,)), "CDN_STALE")
     assert len(proxy.asked("PURGE")) == 1
-    public = servers.public(tmp_path, proxy.url, sleep=at_once, deadline_seconds=0)
+    ticks = itertools.count(1000.0)
+    going = still._replace(machine=lambda: next(ticks))
+    public = servers.public(tmp_path, proxy.url, sleep=at_once, deadline_seconds=0, clocks=going)
     words = refused(carry_out(public, (path,)), "CDN_UNSEEN")
     assert "no time" in words
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import shlex
 import subprocess
 import sys
@@ -117,6 +119,13 @@ def test_a_decision_is_a_signed_answer_beside_the_request(
     assert (made.plan, made.head) == (file.stem, "2" * 64)
 
 
+@pytest.mark.parametrize("given", ["", ".", "..", "/", "no-such-key"])
+def test_what_is_no_key_is_refused_by_its_name(main: Main, file: Path, given: str) -> None:
+    status, _, said = main("decide", file, *SAY, "--approve", "--key", given)
+    assert (status, "SSH_KEY" in said) == (1, True), said
+    assert answers(file) == []
+
+
 def test_what_is_asked_can_be_read(main: Main, file: Path, key: Path) -> None:
     _, said, _ = main("decide", file, *SAY, "--approve", "--key", key)
     for words in (
@@ -125,6 +134,51 @@ def test_what_is_asked_can_be_read(main: Main, file: Path, key: Path) -> None:
         *("artifacts.keep(", "it is kept", "not reached", "No other plan of this step"),
     ):
         assert words in said
+
+
+def test_right_before_it_is_signed_it_is_said_what_for_where_and_until_when(
+    main: Main, place: Meeting, key: Path
+) -> None:
+    asked = request(world="cpython", rehearsal=False, typed="cpython")
+    place.put(asked)
+    say = ("decide", place.path(asked.key), *SAY, "--approve", "--key", key)
+    _, said, _ = main(*say, "--production", "cpython")
+    words, _, after = said.partition(f"What you sign: APPROVE by {WHO} ({ROLE}): installed it\n")
+    _, _, table = words.partition("No other plan of this step")
+    assert table, "what is signed by digest stands above: what is asked is not scrolled away by it"
+    assert after.startswith(
+        "For approve-windows of 3.15.0a1, revision 1, in the world cpython, PRODUCTION, no "
+        f"rehearsal, run n1. It can be answered until {asked.expires:%Y-%m-%d %H:%M} UTC. The way "
+        "back ends here: to approve, type cpython.\n"
+    )
+    rows = [line.split() for line in table.splitlines()]
+    (signed,) = answers(place.path(asked.key))
+    stated = [(one["name"], one["digest"]["sha256"]) for one in json.loads(signed.text)["subject"]]
+    for name, sha256 in stated:
+        assert [*name.split(), sha256] in [row[: len(name.split()) + 1] for row in rows]
+    assert (
+        len({line.find(sha256) for line in table.splitlines() for _, sha256 in stated} - {-1}) == 1
+    )
+
+
+def test_a_check_that_did_not_succeed_is_seen_among_those_that_did(
+    main: Main, place: Meeting, key: Path
+) -> None:
+    asked = request(plan() | {"checks": [["one holds", "pass"], ["one does not", "fail"]]})
+    place.put(asked)
+    _, said, _ = main("decide", place.path(asked.key), *SAY, "--reject", "--key", key)
+    rows = [line.split() for line in said.splitlines() if line.startswith("one ")]
+    assert rows == [["one", "holds", "ok"], ["one", "does", "not", "FAILED"]]
+
+
+def test_what_a_request_holds_for_a_terminal_is_not_shown_to_it(
+    main: Main, place: Meeting, key: Path
+) -> None:
+    asked = request(world="\x1b[2Jrehearsal\u202e", nonce="\x1b[1A")
+    place.put(asked)
+    _, said, _ = main("decide", place.path(asked.key), *SAY, "--reject", "--key", key)
+    assert "What you sign: REJECT" in said
+    assert not {"\x1b", "\u202e"} & set(said)
 
 
 def test_no_notebook_is_needed_to_decide(file: Path, key: Path) -> None:
@@ -158,7 +212,8 @@ def test_files_that_can_be_reached_are_hashed(
     (tmp_path / NAME).write_bytes(DATA)
     status, said, _ = main("decide", file, *SAY, "--approve", "--key", key, "--files", tmp_path)
     assert status == 0
-    assert f"{NAME}  equal" in said
+    assert re.search(rf"^{NAME}  +{hashlib.sha256(DATA).hexdigest()}  equal$", said, re.MULTILINE)
+    assert "Files hashed: 1 of 1." in said
 
 
 def test_another_file_than_is_asked_about_is_not_approved(

@@ -75,6 +75,19 @@ def test_a_release_counts_once_it_is_recorded_and_again_changes_nothing(
 
 
 @ALL
+def test_a_release_that_was_recorded_by_others_for_another_day_keeps_it(
+    form: str, tmp_path: Path, reaches: Reaches
+) -> None:
+    port = made(form, tmp_path, reaches)
+    port.record_release(series="3.15", version="3.15.0b1", day="2026-05-08")
+    ours = partial(port.record_release, series="3.15", version="3.15.0b1", day="2026-05-07")
+    words = refused("RELEASE_DATA", ours)
+    assert "2026-05-07" in words
+    assert "2026-05-08" in words
+    assert port.recorded_release(series="3.15", version="3.15.0b1") == "2026-05-08"
+
+
+@ALL
 def test_a_status_is_set_once(form: str, tmp_path: Path, reaches: Reaches) -> None:
     port = made(form, tmp_path, reaches)
     before = len(commits(tmp_path / "peps.git"))

@@ -12,7 +12,7 @@ from typing import Protocol
 import pytest
 from hostile import STRINGS
 from services import buildbot as real
-from services.buildbot import Master, buildbot
+from services.buildbot import CALL_SECONDS, Master, buildbot
 
 from relkit.adapters.buildbot import BuildbotMaster
 from relkit.adapters.rest import Rest
@@ -73,7 +73,7 @@ class Real:
 
 
 def port_at(url: str) -> BuildbotMaster:
-    rest = Rest("Buildbot", Web(url, timeout_seconds=(10.0, 30.0)))
+    rest = Rest("Buildbot", Web(url, timeout_seconds=(CALL_SECONDS, CALL_SECONDS)))
     return BuildbotMaster(rest, tags=("stable",), branches={"main": "3.x"})
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from folder_uploads import FolderUploads
 from services import prism
 from services.azure_standin import PROJECT, azure_service
 from services.running import skip_without
@@ -18,13 +19,13 @@ from sources import BLURB
 from ssh_helpers import Stand
 from test_azure import ARTIFACTS, COMMIT, NAMES, SPEC, VERSION, build, pipeline
 
-from relkit.adapters.incoming import LIST, Incoming, Uploads
-from relkit.adapters.incoming_places import FolderUploads
+from relkit.adapters.incoming import Incoming, Uploads
 from relkit.adapters.incoming_ssh import SshUploads
 from relkit.adapters.processes import Places, ProcessBuilders
 from relkit.adapters.remote_builders import RemoteBuilders
 from relkit.adapters.shelf import Shelf
 from relkit.building.provenance import LOCAL_BUILDER, check_provenance
+from relkit.building.uploads import LIST
 from relkit.errors import CheckError, UsageError
 from relkit.ports import Builders
 from relkit.rehearsal.standins import STANDINS

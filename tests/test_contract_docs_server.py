@@ -10,13 +10,16 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import hostile
 import pytest
 from services.sshd import sshd
 from ssh_helpers import Stand
 
-from relkit.adapters.docs import NAME, FolderDocs
+from relkit.adapters import docs
+from relkit.adapters.docs import FolderDocs
+from relkit.adapters.docs_shared import NAME, SharedDocs, unpacking
 from relkit.adapters.ssh_docs import SshDocs
 from relkit.errors import ReleaseError
 from relkit.ports import Docs
@@ -191,7 +194,7 @@ def test_t29_a_hostile_archive_is_refused_whole(server: Server, name: str) -> No
 
 
 def test_what_a_killed_call_left_is_no_hindrance(server: Server) -> None:
-    left = server.releases / f".unpacking-{VERSION}"
+    left = server.releases / unpacking(VERSION, "0" * 12)
     (left / "tree").mkdir(parents=True)
     (left / "tree" / "old.html").touch()
     server.unpack()
@@ -214,10 +217,106 @@ def test_hostile_words_are_refused_in_every_input(
         unpack = partial(server.docs.unpack, version="3.15.0rc2", sha256=sha256)
         assert code(partial(unpack, name=text)) == "BAD_NAME"
         assert code(partial(server.docs.pointed, link=text)) == "BAD_NAME"
-        assert code(partial(server.docs.point, link=text, target=VERSION)) == "BAD_NAME"
-        assert code(partial(server.docs.point, link="current", target=text)) == "BAD_NAME"
+        point = partial(server.docs.point, was=None)
+        assert code(partial(point, link=text, target=VERSION)) == "BAD_NAME"
+        assert code(partial(point, link="current", target=text)) == "BAD_NAME"
     assert server.everything() == before
     assert [path.name for path in server.source.iterdir()] == [ZIP]
+
+
+@pytest.mark.parametrize(
+    "note", [b"", b"{", b"[]", b"null", b'{"sha256": "x"}', b"\xff", b"9" * 5000]
+)
+def test_a_note_that_is_none_of_relkits_is_refused(server: Server, note: bytes) -> None:
+    server.unpack()
+    (server.releases / ".relkit" / f"{VERSION}.json").write_bytes(note)
+    assert code(lambda: server.docs.unpacked(version=VERSION)) == "DOCS_EXIST"
+    assert code(server.unpack) == "DOCS_EXIST"
+    assert server.files() == PAGES
+
+
+def test_a_link_planted_where_the_note_was_written_is_not_followed(
+    server: Server, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"mine")
+    notes = server.releases / ".relkit"
+    notes.mkdir()
+    for name in (f".{VERSION}.tmp", f"{VERSION}.json"):
+        (notes / name).symlink_to(precious)
+    server.unpack()
+    assert precious.read_bytes() == b"mine"
+    assert server.docs.unpacked(version=VERSION) is not None
+
+
+def test_a_linked_folder_of_notes_is_not_entered(server: Server, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    (server.releases / ".relkit").symlink_to(elsewhere)
+    assert code(server.unpack) == "NOT_A_FILE"
+    assert list(elsewhere.iterdir()) == []
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o700
+    assert [path.name for path in server.releases.iterdir()] == [".relkit"]
+
+
+def test_who_is_quicker_with_the_same_docs_has_done_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = type(server.docs)
+    real = shared._unpack  # type: ignore[attr-defined] # of both forms
+
+    def slower(docs: SharedDocs, *words: str) -> bool:
+        monkeypatch.setattr(shared, "_unpack", real)
+        server.unpack()
+        return bool(real(docs, *words))
+
+    monkeypatch.setattr(shared, "_unpack", slower)
+    sha256 = server.unpack()
+    assert server.docs.unpacked(version=VERSION) == Unpacked(sha256=sha256, files=3)
+    assert sorted(path.name for path in server.releases.iterdir()) == [VERSION, ".relkit"][::-1]
+
+
+@pytest.mark.parametrize("all_", [True, False])
+def test_whose_folder_is_swept_by_a_quicker_one_has_the_same_docs(
+    server: Server, monkeypatch: pytest.MonkeyPatch, *, all_: bool
+) -> None:
+    """Just before it looks at what it has unpacked: then that is gone, or only some of it yet."""
+    place: Any = SshDocs if isinstance(server.docs, SshDocs) else docs
+    look = "_verified" if place is SshDocs else "listed"
+    real = getattr(place, look)
+
+    def slower(*words: object) -> object:
+        monkeypatch.setattr(place, look, real)
+        with monkeypatch.context() as patched:
+            if not all_:
+                patched.setattr(type(server.docs), "_sweep", lambda *_: None)
+                next(server.releases.glob(".unpacking-*/tree/index.html")).unlink()
+            server.unpack()
+        return real(*words)
+
+    monkeypatch.setattr(place, look, slower)
+    sha256 = server.unpack()
+    assert server.docs.unpacked(version=VERSION) == Unpacked(sha256=sha256, files=3)
+    assert sorted(path.name for path in server.releases.iterdir()) == [".relkit", VERSION]
+
+
+def test_who_is_slower_with_other_docs_is_refused_and_spoils_no_note(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place: Any = SshDocs if isinstance(server.docs, SshDocs) else docs
+    look, quicker = "_verified" if place is SshDocs else "listed", []
+    real = getattr(place, look)
+
+    def slower(*words: object) -> object:
+        monkeypatch.setattr(place, look, real)
+        monkeypatch.setattr(type(server.docs), "_sweep", lambda *_: None)
+        quicker.append(server.unpack(zipped({f"{TOP}/index.html": b"other"})))
+        return real(*words)
+
+    monkeypatch.setattr(place, look, slower)
+    with pytest.raises(ReleaseError, match="DOCS_EXIST"):
+        server.unpack()
+    assert server.docs.unpacked(version=VERSION) == Unpacked(sha256=quicker[0], files=1)
 
 
 # --- links ------------------------------------------------------------------------------------
@@ -227,22 +326,24 @@ def test_a_link_is_moved_from_version_to_version(server: Server) -> None:
     for version in ("3.14.1", "3.14.2"):
         (server.links / version).mkdir()
     assert server.docs.pointed(link="current") is None
+    was = None
     for version in ("3.14.1", "3.14.2", "3.14.2", "3.14.1"):
-        server.docs.point(link="current", target=version)
-        assert server.docs.pointed(link="current") == version
+        server.docs.point(link="current", target=version, was=was)
+        was = server.docs.pointed(link="current")
+        assert was == version
         assert (server.links / "current").readlink() == Path(version)
     assert sorted(path.name for path in server.links.iterdir()) == ["3.14.1", "3.14.2", "current"]
 
 
 def test_what_a_killed_move_left_is_no_hindrance(server: Server) -> None:
     (server.links / "3.14.1").mkdir()
-    (server.links / ".current.new").symlink_to("elsewhere")
-    server.docs.point(link="current", target="3.14.1")
+    (server.links / ".current.3.14.1.new").symlink_to("elsewhere")
+    server.docs.point(link="current", target="3.14.1", was=None)
     assert sorted(path.name for path in server.links.iterdir()) == ["3.14.1", "current"]
 
 
 def test_a_link_leads_only_to_docs_that_are_there(server: Server) -> None:
-    point = partial(server.docs.point, link="current")
+    point = partial(server.docs.point, link="current", was=None)
     assert code(partial(point, target="3.14.1")) == "NOT_THERE"
     (server.links / "3.14.1").symlink_to("/")
     assert code(partial(point, target="3.14.1")) == "NOT_THERE"
@@ -254,12 +355,30 @@ def test_a_link_to_elsewhere_is_refused(server: Server, leads: str) -> None:
     (server.links / "3.14.1").mkdir()
     (server.links / "current").symlink_to(leads)
     assert code(lambda: server.docs.pointed(link="current")) == "NOT_A_LINK"
-    assert code(lambda: server.docs.point(link="current", target="3.14.1")) == "NOT_A_LINK"
+    point = partial(server.docs.point, link="current", target="3.14.1", was=None)
+    assert code(point) == "NOT_A_LINK"
     assert (server.links / "current").readlink() == Path(leads)
 
 
 def test_a_folder_is_never_replaced_by_a_link(server: Server) -> None:
     for name in ("current", "3.14.1"):
         (server.links / name).mkdir()
-    assert code(lambda: server.docs.point(link="current", target="3.14.1")) == "NOT_A_LINK"
+    point = partial(server.docs.point, link="current", target="3.14.1", was=None)
+    assert code(point) == "NOT_A_LINK"
     assert (server.links / "current").is_dir()
+
+
+@pytest.mark.parametrize("was", [None, "3.14.1"])
+def test_a_link_that_another_release_has_moved_is_left_alone(
+    server: Server, was: str | None
+) -> None:
+    """3.14.2 came while 3.14.1, decided before, was held up."""
+    for version in ("3.14.1", "3.14.2", "3.14.3"):
+        (server.links / version).mkdir()
+    (server.links / "current").symlink_to("3.14.3")
+    point = partial(server.docs.point, link="current", target="3.14.2", was=was)
+    assert code(point) == "LINK_MOVED"
+    assert server.docs.pointed(link="current") == "3.14.3"
+    server.docs.point(link="current", target="3.14.3", was=was)  # it is there: nothing to do
+    names = [path.name for path in server.links.iterdir()]
+    assert sorted(names) == ["3.14.1", "3.14.2", "3.14.3", "current"]

@@ -14,7 +14,8 @@ import pytest
 from services.sshd import sshd
 from ssh_helpers import Stand
 
-from relkit.adapters.folders import NAME, FolderServer
+from relkit.adapters.downloads_shared import NAME, part_name
+from relkit.adapters.folders import FolderServer
 from relkit.errors import ReleaseError, WorldError
 from relkit.ports import Downloads
 from relkit.values import Artifact, StoredFile
@@ -32,6 +33,7 @@ class World:
     def __init__(self, server: Downloads, root: Path, source: Path) -> None:
         self.server, self.root, self.source = server, root, source
         self.staged, self.public = root / "staging" / PATH, root / "public" / PATH
+        self.part = self.staged.with_name(part_name(FILE, SHA))
         self.collect(FILE, DATA)
 
     def collect(self, name: str, data: bytes) -> str:
@@ -255,6 +257,27 @@ def test_a_linked_folder_is_not_entered(world: World, tmp_path: Path) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.parametrize("which", ["staging", "public"])
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_a_link_at_any_part_of_a_path_is_refused_before_anything_is_changed(
+    world: World, tmp_path: Path, which: str, count: int
+) -> None:
+    if which == "public":
+        world.stage()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    parts = PATH.split("/")
+    link = world.root.joinpath(which, *parts[:count])
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(elsewhere / "new" if count == len(parts) else elsewhere)
+    before = world.names()
+    for act in (world.stage, world.unstage) if which == "staging" else (world.place,):
+        assert code(act) == "NOT_A_FILE"
+    assert list(elsewhere.iterdir()) == []
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o700
+    assert world.names() == before
+
+
 def test_nothing_is_placed_by_way_of_the_link_to_the_current_docs(world: World) -> None:
     docs = world.root / "public/ftp/python/doc"
     (docs / "3.15.0").mkdir(parents=True)
@@ -296,7 +319,7 @@ def refuses(act: Callable[[], object]) -> None:
 
 
 def test_half_a_copy_is_no_file_and_is_gone_in_the_end(world: World) -> None:
-    world.put(world.staged.with_name(f".part-{FILE}"), DATA[:100])
+    world.put(world.part, DATA[:100])
     assert world.where() == (None, None)
     world.stage()
     assert world.where() == (STORED, None)
@@ -304,7 +327,7 @@ def test_half_a_copy_is_no_file_and_is_gone_in_the_end(world: World) -> None:
 
 
 def test_half_a_copy_of_other_bytes_is_thrown_away(world: World) -> None:
-    world.put(world.staged.with_name(f".part-{FILE}"), OTHER)
+    world.put(world.part, OTHER)
     world.stage()
     assert world.where() == (STORED, None)
     assert world.names() == [f"staging/{PATH}"]
@@ -312,14 +335,14 @@ def test_half_a_copy_of_other_bytes_is_thrown_away(world: World) -> None:
 
 def test_a_copy_killed_after_it_got_its_name_is_cleared(world: World) -> None:
     world.stage()
-    os.link(world.staged, world.staged.with_name(f".part-{FILE}"))
+    os.link(world.staged, world.part)
     world.stage()
     assert world.names() == [f"staging/{PATH}"]
 
 
 def test_what_such_a_copy_left_is_cleared_where_its_file_is_found_staged(world: World) -> None:
     world.stage()
-    os.link(world.staged, world.staged.with_name(f".part-{FILE}"))
+    os.link(world.staged, world.part)
     world.place()
     assert world.names() == [f"public/{PATH}"]
 

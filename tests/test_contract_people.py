@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -16,8 +20,11 @@ from hostile import STRINGS
 from words_helpers import RM, Reaches, attempt, commits, git, meeting, put
 
 from relkit.adapters.evidence import ASKED
-from relkit.adapters.meeting import add_answer
+from relkit.adapters.git_file import Tree
+from relkit.adapters.meeting import add_answer, answer_files, read_request
+from relkit.adapters.meeting_place import fetched
 from relkit.decision import decision_text
+from relkit.errors import UsageError
 from relkit.ports import People
 from relkit.rehearsal.ports import RehearsalPeople
 from relkit.values import Person, Request, Signed, Testimony, digest_of
@@ -183,6 +190,120 @@ def test_hostile_words_are_refused_or_kept_as_they_are_and_do_nothing(
 
 
 # --- what only the real form has ---------------------------------------------------------------
+
+
+def flood(bare: Path, names: Iterable[str], data: bytes) -> None:
+    """Put many files with the same bytes where people meet, as one of them."""
+    blob = git(bare, "hash-object", "-w", "--stdin", given=data).strip()
+    lines = "".join(f"100644 {blob}\t{name}\n" for name in names)
+    git(bare, "read-tree", "main")
+    git(bare, "update-index", "--index-info", given=lines.encode())
+    tree = git(bare, "write-tree").strip()
+    commit = git(bare, "commit-tree", tree, "-p", "main", "-m", "Junk").strip()
+    git(bare, "update-ref", "refs/heads/main", commit)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_files_hide_neither_a_request_nor_its_answers(
+    tmp_path: Path, reaches: Reaches
+) -> None:
+    port, asked, bare = made("file", tmp_path, reaches), request(), tmp_path / "meeting.git"
+    port.ask(request=asked)
+    given = signed(asked)
+    put(bare, {f"requests/{asked.key}.x.json": given.model_dump_json()})
+    flood(bare, (f"requests/{number:064}.json" for number in range(100_000)), b"junk")
+    assert port.answers(key=asked.key) == (given,)
+    with fetched(str(bare), "main", asked.key[:12]) as (_, file):
+        assert read_request(file) == asked
+        assert answer_files(file) == [file.with_name(f"{asked.key}.x.json")]
+    with (
+        pytest.raises(UsageError, match="NO_REQUEST") as caught,
+        fetched(str(bare), "main", "f" * 12),
+    ):
+        pass
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_flood_of_answers_is_refused_before_it_is_read(
+    tmp_path: Path, reaches: Reaches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, asked, bare = made("file", tmp_path, reaches), request(), tmp_path / "meeting.git"
+    port.ask(request=asked)
+    flood(bare, (f"requests/{asked.key}.{n}.json" for n in range(5_001)), b"junk")
+    monkeypatch.setattr(Tree, "_blobs", lambda *_: pytest.fail("it is read"))
+    refused("ANSWERS_TOO_MANY", lambda: port.answers(key=asked.key))
+
+
+def test_large_files_where_people_meet_cost_little_memory(tmp_path: Path, reaches: Reaches) -> None:
+    port, asked, bare = made("file", tmp_path, reaches), request(), tmp_path / "meeting.git"
+    port.ask(request=asked)
+    flood(bare, (f"requests/{asked.key}.{n}.json" for n in range(60)), b" " * (4 << 20))
+    tracemalloc.start()
+    try:
+        found = port.answers(key=asked.key)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert not any(one.signature for one in found)
+    assert peak < 64 << 20
+    flood(bare, (f"requests/{asked.key}.{n}.json" for n in range(3_000)), b" " * (1 << 20))
+    refused("FILES_TOO_LARGE", lambda: port.answers(key=asked.key))
+
+
+WEIGHED = """
+import resource, sys
+from pathlib import Path
+from words_helpers import Reach, meeting
+print(meeting(Path(sys.argv[1]), Reach()).answers(key="1" * 64))
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_a_bomb_of_a_file_where_people_meet_costs_git_little_memory(
+    tmp_path: Path, reaches: Reaches
+) -> None:
+    made("file", tmp_path, reaches).ask(request=request())
+    bare = tmp_path / "meeting.git"
+    flood(bare, [f"requests/{'1' * 64}.x.json"], bytes(200 << 20))
+    git(bare, "config", "core.bigFileThreshold", "32m")  # only its reader is weighed
+    child = subprocess.run(
+        [sys.executable, "-c", WEIGHED, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    said, kibibytes = child.stdout.splitlines()
+    assert "bytes, more than" in said
+    assert int(kibibytes) < 100 << 10
+
+
+def test_evidence_with_the_last_number_is_said_and_does_not_swallow_what_follows(
+    tmp_path: Path, reaches: Reaches
+) -> None:
+    port = made("file", tmp_path, reaches)
+    put(tmp_path / "meeting.git", {f"evidence/{DONE.name}.9999.json": "theirs"})
+    words = refused("EVIDENCE_FULL", lambda: port.testify(testimony=DONE))
+    assert f"{DONE.name}.9999.json" in words
+
+
+def test_a_meeting_place_whose_history_was_rewritten_is_added_to_as_it_is(
+    tmp_path: Path, reaches: Reaches
+) -> None:
+    """Who may push there can take away what others said; nobody is believed for it."""
+    port, asked, bare = made("file", tmp_path, reaches), request(), tmp_path / "meeting.git"
+    port.ask(request=asked)
+    put(bare, {f"requests/{asked.key}.x.json": signed(asked).model_dump_json()})
+    assert len(port.answers(key=asked.key)) == 1
+    git(bare, "update-ref", "-d", "refs/heads/main")
+    theirs = put(bare, {f"requests/{asked.key}.json": "{}"})
+    assert port.answers(key=asked.key) == ()
+    port.ask(request=asked)
+    port.testify(testimony=DONE)
+    with fetched(str(bare), "main", asked.key) as (_, file):
+        assert read_request(file) == asked
+    assert git(bare, "rev-parse", "main~2").strip() == theirs, "nothing was forced"
 
 
 def test_two_machines_that_add_at_once_lose_nothing(tmp_path: Path, reaches: Reaches) -> None:

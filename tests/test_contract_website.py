@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -350,6 +351,101 @@ def test_somebody_who_reads_all_the_time_never_misses_a_file(
         reader.rest()
     assert reader.missed == []
     assert website.files(slug=STABLE.slug) == wanted
+
+
+# --- what both say to calls that are none of the adapter's ------------------------------------
+
+V1, V2 = "v1/release_file/", "v2/release_file/"
+ODD: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
+    "v1 takes null for nothing": ("POST", V1, {"filesize": None, "is_source": None}, 201, ""),
+    "v1 takes a flag as text": ("POST", V1, {"is_source": "1"}, 201, ""),
+    "v1 takes a negative size": ("POST", V1, {"filesize": -(2**31)}, 201, ""),
+    "v1 stumbles over a null character": ("POST", V1, {"name": "a\0"}, 500, "try again later"),
+    "v1 names all that is wrong with an address": (
+        *("POST", V1, {"gpg_signature_file": "x"}, 400),
+        "must begin with 'https://www.python.org/'.\", \"Sidecar URL must match",
+    ),
+    "v2 looks for a second button before it looks at addresses": (
+        *("POST", V2, {"url": "http://www.python.org/x"}, 400),
+        '"non_field_errors"',
+    ),
+    "v2 refuses a null character": ("POST", V2, {"name": "a\0"}, 400, "Null characters"),
+    "v2 refuses half a character": ("POST", V2, {"name": "\ud83d"}, 400, "Surrogate characters"),
+    "v2 refuses what is no address": ("POST", V2, {"url": "x"}, 400, "Enter a valid URL."),
+    "v2 takes Y for yes": ("PATCH", V2, {"is_source": "Y"}, 200, '"is_source":true'),
+    "v2 takes blanks off the ends": ("PATCH", V2, {"name": " A b "}, 200, '"name":"A b"'),
+    "v2 changes nothing for nothing": ("PATCH", V2, {}, 200, ""),
+    "v2 has no button for two": ("PATCH", f"{V2}2/", {"download_button": True}, 500, "<"),
+    "v2 keeps the signature of an address": (
+        "PATCH",
+        V2,
+        {"url": f"{ROWS[0].url}.x"},
+        400,
+        "Sidecar",
+    ),
+    "v2 knows four versions": ("PATCH", "v2/release/", {"version": "x"}, 400, "a valid choice"),
+    "v1 turns pages with the filter": (
+        *("GET", f"{V1}?release__slug={STABLE.slug}&limit=1&offset=1", {}, 200),
+        f'"previous": "/api/v1/downloads/release_file/?release__slug={STABLE.slug}&limit=1',
+    ),
+    "v1 refuses a lookup": ("GET", f"{V1}?slug__in=a", {}, 400, "'in' is not an allowed filter"),
+    "v1 passes over what it does not know": ("GET", f"{V1}?foo=1", {}, 200, '"total_count": 2'),
+    "v1 refuses a flag that is none": ("GET", "v1/release/?is_published=x", {}, 400, "“x” value"),
+    "v1 refuses a number that is none": ("GET", f"{V1}?release=x", {}, 400, "mismatched type"),
+    "v1 refuses a page before the first": ("GET", f"{V1}?offset=-1", {}, 400, "integer &gt;= 0"),
+    "v1 puts nothing in order": ("GET", f"{V1}?order_by=name", {}, 400, "not allow ordering"),
+    "v2 has the slug of a row as it is written": ("GET", f"{V2}?slug=1403-A-TGZ", {}, 200, "[]"),
+}
+"""What is asked about two rows, the first with the button; ``…/`` for a change means the first."""
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_both_sites_say_the_same_to_odd_calls(there: Place, website: Website, odd: str) -> None:
+    method, path, fields, status, said = ODD[odd]
+    website.add_release(release=STABLE)
+    website.add_files(slug=STABLE.slug, files=ROWS[:2])
+    rows = {x["slug"]: x for x in there.plain("GET", "v2/release_file/").json()}
+    mine, second = (rows[one.slug] for one in ROWS[:2])
+    if method == "PATCH":
+        table = path.split("/")[1]
+        named = second if path.endswith("2/") else mine
+        path = f"v2/{table}/{number(named) if table == 'release_file' else number_of(named)}/"
+    elif method == "POST":
+        links = {name: mine[name] for name in ("os", "release")}
+        if path == V1:
+            links = {name: urlsplit(link).path for name, link in links.items()}
+        new = row("new.tgz").model_dump(mode="json") | links
+        fields = new | fields
+    answer = there.plain(method, path, None if method == "GET" else fields)
+    assert answer.status_code == status, answer.text
+    assert said.replace(" ", "") in answer.text.replace(" ", "")
+
+
+def number_of(row: dict[str, str]) -> str:
+    return row["release"].rstrip("/").rpartition("/")[2]
+
+
+@pytest.mark.parametrize("series", ["python4", "python2.7", "PYTHON3", "python3.14.3", "x"])
+def test_what_is_no_series_leads_nowhere(there: Place, series: str) -> None:
+    address = f"{there.url}downloads/latest/{series}/"
+    assert requests.get(address, timeout=30, allow_redirects=False).status_code == 404
+
+
+def test_a_draft_that_is_marked_would_leave_the_site_without_a_latest_release(
+    there: Place, website: Website
+) -> None:
+    """The adapter refuses it; the site itself does not."""
+    latest = show(website, STABLE).model_copy(update={"is_latest": True})
+    website.change_release(slug=STABLE.slug, release=latest)
+    marked = NEXT.model_copy(update={"is_latest": True})
+    assert code(lambda: website.add_release(release=marked)) == "SITE_LATEST_DRAFT"
+    website.add_release(release=NEXT)
+    change = lambda: website.change_release(slug=NEXT.slug, release=marked)  # noqa: E731 (called by `code`)
+    assert code(change) == "SITE_LATEST_DRAFT"
+    assert website.latest(series="python3") == STABLE.slug
+    draft = next(x for x in there.plain("GET", "v2/release/").json() if x["slug"] == NEXT.slug)
+    assert there.plain("PATCH", f"v2/release/{number(draft)}/", {"is_latest": True}).ok
+    assert website.release(slug=STABLE.slug) == latest.model_copy(update={"is_latest": False})
 
 
 # --- hostile words ---------------------------------------------------------------------------

@@ -141,7 +141,9 @@ def say(  # noqa: PLR0913, PLR0917 (what an answer has)
     hand: str = "",
 ) -> Signed:
     """Return an answer, signed by whom it names or by another hand."""
-    text = decision_text(request, who=who, role=role, verdict=verdict, reason=reason, at=at)
+    text = decision_text(
+        request, who=who, role=role, verdict=verdict, reason=reason, at=at, typed=request.typed
+    )
     return PENS.sign(who=hand or who, text=text)
 
 
@@ -235,6 +237,11 @@ FORGERIES: dict[str, tuple[Forge, str]] = {
     "another ledger": (changed("head", "0" * 64), "APPROVAL_FOREIGN"),
     "a longer time": (changed("expires", NOW + timedelta(days=99)), "APPROVAL_FOREIGN"),
     "a waiver": (changed("waives", "the nail holds"), "APPROVAL_FOREIGN"),
+    "a name typed that nobody asked for": (changed("typed", "toy"), "PRODUCTION_UNCONFIRMED"),
+    "no name typed, and said so": (
+        rewritten(lambda text: text.replace('"step":', '"typed":"","step":'), signed=True),
+        "APPROVAL_MALFORMED",
+    ),
     "said after its time": (
         lambda asked, role: say(asked, holder(role), role, at=asked.expires + timedelta(1)),
         "APPROVAL_EXPIRED",
@@ -655,9 +662,48 @@ def test_the_signed_text_is_one_statement_about_the_plan_and_each_file() -> None
         {"name": "picture.png", "digest": {"sha256": "5" * 64}},
         {"name": "plan of hang", "digest": {"sha256": REQUEST.digest}},
     ]
-    assert set(data["predicate"]) == set(Decision.model_fields)
+    assert set(data["predicate"]) == set(Decision.model_fields) - {"typed"}
     assert read_decision(text).verdict == "approve"
     assert say(REQUEST, "Elif", "expert").text == text
+
+
+FINAL = REQUEST.model_copy(update={"rehearsal": False, "typed": "cpython"})
+
+
+def counted(signed: Signed, request: Request) -> str:
+    """Return what an answer says was typed back, or the code of the refusal."""
+    try:
+        made = check_decision(signed, requests=[request], policy=toy.POLICY, verifier=PENS, now=NOW)
+    except GateError as refusal:
+        return refusal.code
+    return made.typed
+
+
+def test_the_name_that_was_typed_back_is_signed_and_an_approval_without_it_does_not_count() -> None:
+    """The request may have been altered where it lay: nobody then asks for the name, or another."""
+    signed = say(FINAL, "Elif", "expert")
+    assert json.loads(signed.text)["predicate"]["typed"] == "cpython"
+    assert counted(signed, FINAL) == "cpython"
+    for name in ("", "rehearsal", "CPYTHON"):
+        altered = FINAL.model_copy(update={"typed": name})
+        assert counted(say(altered, "Elif", "expert"), FINAL) == "PRODUCTION_UNCONFIRMED"
+    assert counted(signed, REQUEST) == "PRODUCTION_UNCONFIRMED"
+
+
+def test_a_rejection_needs_no_name() -> None:
+    signed = say(FINAL, "Elif", "expert", "reject")
+    assert "typed" not in json.loads(signed.text)["predicate"]
+    assert counted(signed, FINAL) == ""
+
+
+@pytest.mark.parametrize("typed", ["", "yes", "CPYTHON"])
+def test_no_approval_is_made_without_the_name(typed: str) -> None:
+    given: dict[str, Any] = {"who": "Elif", "role": "expert", "reason": "r", "at": NOW}
+    with pytest.raises(GateError, match="PRODUCTION_UNCONFIRMED"):
+        decision_text(FINAL, **given, verdict="approve", typed=typed)
+    assert decision_text(FINAL, **given, verdict="reject", typed=typed)
+    made = decision_text(FINAL, **given, verdict="approve", typed=" cpython\n")
+    assert read_decision(made).typed == "cpython"
 
 
 @pytest.mark.parametrize(

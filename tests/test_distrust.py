@@ -13,8 +13,7 @@ import pytest
 import rehearsals
 
 import relkit.steps  # noqa: F401 (declares the steps)
-from relkit import doctor
-from relkit.adapters.azure_download import download
+from relkit.adapters.elsewhere import download
 from relkit.adapters.rest import Rest, UnknownStateError
 from relkit.adapters.secrets import Secrets
 from relkit.adapters.web import Web
@@ -161,28 +160,6 @@ def test_the_address_that_lets_anybody_in_is_in_no_traceback(tmp_path: Path) -> 
         download(address, tmp_path / "a", Rest("Azure", Web(CLOSED)))
     assert refusal.value.code == "SERVICE_UNREACHABLE"
     assert "CANARY" not in "".join(traceback.format_exception(refusal.value))
-
-
-# --- the doctor -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("found", [None, "0" * 64])
-def test_the_doctor_does_not_call_staging_well_where_it_reads_something_else(
-    found: str | None,
-) -> None:
-    there = found and SimpleNamespace(artifact=SimpleNamespace(sha256=found))
-
-    class Downloads:
-        def stage_all(self, **_: object) -> None: ...
-        def unstage_all(self, **_: object) -> None: ...
-        def staged_all(self, *, paths: tuple[str, ...]) -> dict[str, Any]:
-            return dict.fromkeys(paths, there)
-
-    shelf = SimpleNamespace(write=lambda **_: None, discard=lambda **_: None)
-    place: Any = SimpleNamespace(downloads=Downloads(), artifacts=shelf)
-    with pytest.raises(ReleaseError) as refusal:
-        doctor._staging(RELEASE, place)
-    assert refusal.value.code == "DIGEST_CHANGED"
 
 
 # --- where a button leads -------------------------------------------------------------------------

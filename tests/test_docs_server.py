@@ -222,6 +222,26 @@ def test_an_archive_of_too_much_is_refused(server: Server, monkeypatch: pytest.M
     assert server.everything() == ["docs", "docs/release"]
 
 
+def test_a_tar_whose_headers_would_fill_the_memory_is_refused(server: Server) -> None:
+    """In the archive they are a few hundred bytes; a comment is read before its file is known."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:bz2", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo(f"{TOP}/index.html")
+        info.pax_headers = {"comment": "x" * (docs_archive.MAX_HEADER_BYTES + 1)}
+        archive.addfile(info)
+    assert len(file.getvalue()) < 1000
+    assert code(lambda: server.unpack(TAR, file.getvalue())) == "ARCHIVE_BROKEN"
+    assert server.everything() == ["docs", "docs/release"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_zip_packed_in_an_unusual_way_is_refused(server: Server, method: int) -> None:
+    def change(info: zipfile.ZipInfo) -> None:
+        info.compress_type = method
+
+    assert code(lambda: server.unpack(ZIP, zipped(SAFE, change))) == "ARCHIVE_UNSAFE"
+
+
 def test_a_zip_whose_file_is_longer_than_it_says_is_refused(server: Server) -> None:
     bomb = zipped([(f"{TOP}/index.html", b"\0" * 5_000_000)])
     claimed = (5_000_000).to_bytes(4, "little")
@@ -255,7 +275,9 @@ def test_a_tar_that_ends_within_a_file_is_refused(server: Server) -> None:
     assert code(lambda: server.unpack(TAR, cut)) == "ARCHIVE_BROKEN"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 @given(st.text(max_size=40))
 def test_no_name_leads_out_of_the_version(server: Server, name: str) -> None:
     try:

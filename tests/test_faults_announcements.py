@@ -27,6 +27,7 @@ from words_helpers import (
 from relkit.adapters.git_file import Elsewhere
 from relkit.adapters.posts import HOPS, Posts, plain
 from relkit.errors import ReleaseError
+from relkit.texts.links import leads_to
 
 PORT = "Announcements (git)"
 SUBJECT = "Python 3.15.0b1 is released"
@@ -233,6 +234,35 @@ def test_a_post_is_read_as_text_with_where_its_links_lead(site: str) -> None:
     assert posts.text(f"{site}/t/plain") == "<p>as it is"
 
 
+GET = "https://www.python.org/downloads/release/python-3150b1/"
+
+
+@pytest.mark.parametrize(
+    ("page", "leads"),
+    [
+        (f'<a href="{GET}">Get it</a>', True),
+        (f'<a href="{GET}">{GET}</a>', True),
+        (f"<p>Get it: {GET}.</p>", True),
+        (f'<a href="{GET.replace("p", "&#112;")}">Get it</a>', True),
+        (f'<a href="https://evil.example/">{GET}</a>', False),
+        (f'<a href="https://evil.example/">at <b>{GET}</b></a>', False),
+        (f'<a href="https://evil.example/?to={GET}">Get it</a>', False),
+        (f'<a href="{GET.replace("https", "http")}">Get it</a>', False),
+        (f'<a href="{GET.replace("www.", "www.&#8203;")}">Get it</a>', False),
+        (f'<a href="{GET.replace("python.org", "pythOn.org")}">Get it</a>', False),
+        (f'<a href="{GET}../python-3150a7/">Get it</a>', False),
+        (f'<a href="{GET.replace("3150b1", "3150b10")}">Get it</a>', False),
+        (f'<template><a href="{GET}">Get it</a></template>', False),
+        (f"<script>{GET}</script><!-- {GET} -->", False),
+    ],
+)
+def test_t49_a_post_leads_where_its_links_do_whatever_their_words_say(
+    page: str,
+    leads: bool,  # noqa: FBT001 (a column of the table)
+) -> None:
+    assert leads_to(plain(page), GET) is leads
+
+
 @pytest.mark.parametrize(
     ("path", "code"),
     [
@@ -277,7 +307,8 @@ def test_a_post_that_cannot_be_read_is_neither_there_nor_not_there(
     fault: str, code: str, site: str
 ) -> None:
     with faulty(site) as proxy:
-        posts = Posts((f"{proxy.url}/t/",), (0.5, 0.5))
+        proxy.hold_seconds = 0.5
+        posts = Posts((f"{proxy.url}/t/",), (5.0, 30.0))
         found: list[str | None] = []
         proxy.next(fault)
         error = attempt(lambda: found.append(posts.text(f"{proxy.url}/t/1")))

@@ -7,12 +7,15 @@ or disk of the master is ours; it has no host key, and what it says of time is n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import faults
 import pytest
-from services.buildbot import LOGIN, RELEASE, Master, buildbot
+import requests
+from services.buildbot import CALL_SECONDS, LOGIN, RELEASE, Master, buildbot
 from services.faulty import Faulty, faulty
 from test_buildbot import build, ended, rest_at
 
@@ -27,6 +30,8 @@ pytestmark = pytest.mark.slow
 FORCED = "Builders (Buildbot)"
 A = "AMD64 Debian 3.15"
 COMMIT = "a" * 40
+NEVER_SECONDS = 0.3
+"""For an answer that will not come."""
 NEVER = {
     "connection cut in an upload",
     "another person's file in the way",
@@ -66,11 +71,42 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Master]:
 @pytest.fixture
 def proxy(master: Master) -> Iterator[Faulty]:
     with faulty(master.url) as it:
+        it.hold_seconds = CALL_SECONDS
         yield it
 
 
-def impatient(url: str) -> Rest:
-    return Rest("Buildbot", Web(url, timeout_seconds=(3.0, 3.0)))
+class Knowing(Web):
+    """Waits long for every answer, on a slow machine too, but for one that will never come."""
+
+    def __init__(self, proxy: Faulty) -> None:
+        super().__init__(proxy.url, (CALL_SECONDS, CALL_SECONDS))
+        self._proxy = proxy
+
+    @contextmanager
+    def request(
+        self,
+        method: str,
+        path: str,
+        **more: Any,  # noqa: ANN401 (as the one that is called)
+    ) -> Iterator[requests.Response]:
+        # It is looked for among copies: taking one counts it.
+        never = any(
+            replace(one).takes(method, path)
+            for one in self._proxy.faults
+            if one.name.startswith("time-out")
+        )
+        self._timeout = (CALL_SECONDS, NEVER_SECONDS if never else CALL_SECONDS)
+        with super().request(method, path, **more) as response:
+            yield response
+
+
+def rest(proxy: Faulty) -> Rest:
+    return Rest("Buildbot", Knowing(proxy))
+
+
+def settled(proxy: Faulty, fault: str) -> None:
+    """Wait until what the caller waits for no more has been done."""
+    assert not fault.startswith("time-out") or proxy.held.wait(CALL_SECONDS)
 
 
 def headers_of(fault: str) -> dict[str, str]:
@@ -88,7 +124,7 @@ def green(port: BuildbotMaster) -> int:
 def test_no_fault_makes_a_builder_green_that_was_not_seen(
     proxy: Faulty, fault: str, path: str
 ) -> None:
-    port = BuildbotMaster(impatient(proxy.url), tags=("stable",), branches={})
+    port = BuildbotMaster(rest(proxy), tags=("stable",), branches={})
     green(port)  # so that a cache has something older
     proxy.next(fault, path=f"api/v2/{path}?", headers=headers_of(fault))
     refusal, seen = None, 0
@@ -104,9 +140,9 @@ def test_no_fault_makes_a_builder_green_that_was_not_seen(
 class Desk:
     """Whoever starts a build as `RemoteBuilders` does: looks for the lost one first."""
 
-    def __init__(self, url: str, master: Master) -> None:
+    def __init__(self, proxy: Faulty, master: Master) -> None:
         self.service = ForcedBuild(
-            impatient(url), scheduler="force-release", builder=RELEASE, login=lambda: LOGIN
+            rest(proxy), scheduler="force-release", builder=RELEASE, login=lambda: LOGIN
         )
         self.one: Build = build()
         self.began = datetime.now(UTC)
@@ -125,7 +161,7 @@ class Desk:
 def test_whatever_goes_wrong_when_a_build_is_forced_it_is_forced_once(
     master: Master, proxy: Faulty, fault: str
 ) -> None:
-    desk = Desk(proxy.url, master)
+    desk = Desk(proxy, master)
     desk.service.find(build=build(), since=desk.began)
     proxy.next(fault, method="POST", path="forceschedulers", headers=headers_of(fault))
     refusal = None
@@ -134,6 +170,7 @@ def test_whatever_goes_wrong_when_a_build_is_forced_it_is_forced_once(
     except ReleaseError as error:
         refusal = error
     assert isinstance(refusal, UnknownStateError) == (fault in UNCLEAR), refusal
+    settled(proxy, fault)
     effects = desk.effects()
     proxy.clear()
     run = desk.again()
@@ -147,10 +184,11 @@ def test_a_build_that_cannot_be_looked_for_is_not_started_instead(
     master: Master, proxy: Faulty, fault: str
 ) -> None:
     """I54: the answer was lost, and then the look for the effect goes wrong, too."""
-    desk = Desk(proxy.url, master)
+    desk = Desk(proxy, master)
     proxy.next("time-out after the effect", method="POST")
     with suppress(UnknownStateError):
         desk.service.start(build=desk.one)
+    settled(proxy, "time-out after the effect")
     proxy.clear()
     path = "masters" if fault == "clock skew" else "buildrequests?"
     proxy.next(fault, method="GET", path=path, headers=headers_of(fault))
@@ -173,7 +211,7 @@ def test_a_build_that_cannot_be_looked_for_is_not_started_instead(
 def test_a_run_that_cannot_be_seen_is_never_taken_for_done(
     master: Master, proxy: Faulty, fault: str
 ) -> None:
-    desk = Desk(proxy.url, master)
+    desk = Desk(proxy, master)
     run = desk.again()
     ended(desk.service, desk.one, run)
     proxy.next(fault, method="GET", path="buildrequests?", headers=headers_of(fault))
@@ -185,7 +223,7 @@ def test_a_run_that_cannot_be_seen_is_never_taken_for_done(
 
 
 def test_an_old_state_of_a_cache_is_not_believed(master: Master, proxy: Faulty) -> None:
-    desk = Desk(proxy.url, master)
+    desk = Desk(proxy, master)
     master.tell(RELEASE, result="running")
     run = desk.again()
     assert desk.service.state(build=desk.one, run=run).status == "running"
@@ -200,7 +238,7 @@ def test_an_old_state_of_a_cache_is_not_believed(master: Master, proxy: Faulty) 
 def test_a_date_far_off_does_not_let_another_run_pass_for_ours(
     master: Master, proxy: Faulty
 ) -> None:
-    desk = Desk(proxy.url, master)
+    desk = Desk(proxy, master)
     run = desk.again()
     proxy.next("clock skew", path="masters")
     with pytest.raises(ReleaseError) as caught:
@@ -213,7 +251,7 @@ def test_a_date_far_off_does_not_let_another_run_pass_for_ours(
 def test_a_login_that_goes_wrong_forces_nothing(
     master: Master, proxy: Faulty, fault: str, code: str
 ) -> None:
-    desk = Desk(proxy.url, master)
+    desk = Desk(proxy, master)
     proxy.next(fault, path="auth/login")
     with pytest.raises(ReleaseError) as caught:
         desk.service.start(build=desk.one)
@@ -223,10 +261,9 @@ def test_a_login_that_goes_wrong_forces_nothing(
 
 
 def test_a_result_nobody_knows_is_an_error_and_never_green() -> None:
-
-    rest = rest_at("http://127.0.0.1:1/")
-    assert [result_of(rest, "x", number) for number in range(7)] == list(RESULTS)
+    nobody = rest_at("http://127.0.0.1:1/")
+    assert [result_of(nobody, "x", number) for number in range(7)] == list(RESULTS)
     for number in (None, -1, 7, 99):
         with pytest.raises(ReleaseError) as caught:
-            result_of(rest, "build 4", number)
+            result_of(nobody, "build 4", number)
         assert caught.value.code == "RESULT_UNKNOWN"

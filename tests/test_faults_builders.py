@@ -10,6 +10,7 @@ from pathlib import Path
 
 import faults
 import pytest
+from folder_uploads import FolderUploads
 from remote_toy import NobodyHere
 from services.azure_standin import PROJECT, Azure
 from services.faulty import Faulty, faulty
@@ -19,7 +20,6 @@ from test_incoming import build as uploaded
 
 from relkit.adapters.azure import AzurePipeline
 from relkit.adapters.incoming import Incoming
-from relkit.adapters.incoming_places import FolderUploads
 from relkit.adapters.remote_builders import RemoteBuilders
 from relkit.errors import CheckError, ReleaseError, WorldError
 
@@ -72,6 +72,7 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     with service(tmp_path) as azure, faulty(azure.url.partition(f"/{PROJECT}")[0]) as proxy:
+        proxy.hold_seconds = 1.0
         at = pipeline(f"{proxy.url}/{PROJECT}/_apis/")
         both = {"windows": at}
         made = RemoteBuilders(tmp_path / "builds", both, NobodyHere(), poll_seconds=0)

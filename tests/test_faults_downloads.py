@@ -21,8 +21,10 @@ from services.wire import Wire, wire
 from ssh_helpers import Stand
 
 from relkit.adapters import ssh_downloads
-from relkit.adapters.sftp import Ran, SshPlace
+from relkit.adapters.downloads_shared import part_name
+from relkit.adapters.sftp import SshPlace
 from relkit.adapters.ssh_downloads import SshDownloads
+from relkit.adapters.ssh_process import Ran
 from relkit.errors import ReleaseError, WaitingError, WorldError
 from relkit.telling import telling
 
@@ -147,11 +149,12 @@ def test_cut_for_good_it_stops_and_the_next_call_goes_on_where_it_was(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ssh_downloads, "TRIES", 1)
-    part = scene.collect("big", 3 * BIG).with_name(".part-big")
+    scene.collect("big", 3 * BIG)
     scene.place.connect()
     scene.line.cut_after(2 * BIG)
     error = refusal(scene.stage)
     assert error.code == "SSH_UNREACHABLE"
+    (part,) = scene.staging.glob(".part-*-big")
     assert 0 < part.stat().st_size < 3 * BIG
     effects, sent = scene.effects(scene.staging), scene.line.sent
     scene.stage()
@@ -168,9 +171,11 @@ def test_cut_for_good_it_stops_and_the_next_call_goes_on_where_it_was(
 def test_a_part_of_other_bytes_is_sent_once_more_and_no_oftener(scene: Scene) -> None:
     target = scene.collect("big", BIG)
     target.parent.mkdir(parents=True)
-    target.with_name(".part-big").write_bytes(bytes(BIG // 2))
+    sha256 = scene.files[f"{FOLDER}/big"]
+    target.with_name(part_name("big", sha256)).write_bytes(bytes(BIG // 2))
     scene.stage()
     assert scene.effects(scene.staging) == 1
+    assert not list(scene.staging.glob(".part-*"))
     assert scene.line.sent < 2 * BIG + ONE
 
 
@@ -342,6 +347,44 @@ def test_a_server_without_its_folders_is_said(scene: Scene) -> None:
     )
 
 
+def test_bytes_of_a_line_given_up_that_come_late_change_no_file(scene: Scene) -> None:
+    """What a connection has sent before it was lost can still arrive once its line is mended."""
+    target = scene.collect("big", BIG)
+    target.parent.mkdir(parents=True)
+    data = (scene.source / "big").read_bytes()
+    sha256 = scene.files[f"{FOLDER}/big"]
+    parts = [target.with_name(part_name("big", sha256)) for _ in range(2)]
+    with parts[0].open("ab", buffering=0) as one, parts[1].open("ab", buffering=0) as other:
+        one.write(data[: BIG // 2])
+        other.write(data[: BIG // 4])
+        scene.stage()
+        one.write(data[BIG // 2 :])
+        assert scene.effects(scene.staging) == 1
+        scene.place_all()
+        other.write(data[BIG // 4 :])
+    assert scene.effects(scene.public) == 1
+    assert not list(scene.staging.iterdir())
+
+
+def test_a_line_that_breaks_again_and_again_is_gone_on_with_while_more_arrives(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        scene.collect(f"file-{number}", BIG)
+    told = scene.told.append
+
+    def breaking(text: str) -> None:
+        told(text)
+        if "sends" in text and scene.line.breaks < 6:
+            scene.line.cut_after(BIG // 2)
+
+    monkeypatch.setattr(scene.server, "_tell", breaking)
+    scene.stage()
+    assert scene.line.breaks == 6
+    assert scene.effects(scene.staging) == 1
+    assert not list(scene.staging.glob(".part-*"))
+
+
 # --- two people ---------------------------------------------------------------------------------
 
 
@@ -399,6 +442,59 @@ def test_i17_a_folder_that_an_expert_made_is_used_and_not_changed(
     )
 
 
+def test_what_is_read_only_here_is_gone_on_with_too(two: tuple[Scene, Account]) -> None:
+    """Who is not root cannot open a read-only file of its own to go on with it."""
+    scene, _ = two
+    target = scene.collect("big", BIG)
+    (scene.source / "big").chmod(0o400)
+    scene.place.connect()
+    scene.line.cut_after(BIG // 2)
+    scene.stage()
+    assert scene.line.breaks == 1
+    assert scene.effects(scene.staging) == 1
+    assert stat.S_IMODE(target.stat().st_mode) == 0o644
+
+
+def test_what_somebody_else_is_sending_is_neither_used_nor_in_the_way(
+    two: tuple[Scene, Account],
+) -> None:
+    scene, other = two
+    target = scene.collect("big", BIG)
+    scene.server.unstage_all(files=scene.files)
+    target.parent.mkdir(parents=True)
+    for folder in (target.parent, *target.parent.parents[:2]):
+        give(folder, other, 0o3775, GROUP)
+    part = target.with_name(part_name("big", scene.files[f"{FOLDER}/big"]))
+    part.write_bytes((scene.source / "big").read_bytes())
+    give(part, other, 0o600)
+    scene.stage()
+    assert part.exists()
+    assert scene.effects(scene.staging) == 1
+
+
+def test_a_file_that_somebody_else_staged_is_said_to_be_theirs(
+    two: tuple[Scene, Account],
+) -> None:
+    scene, other = two
+    scene.stage()
+    give(scene.staging, other, 0o3775, GROUP)  # who has made a file there moves it
+    give(scene.staging / "Python-3.15.0.tgz", other, 0o644)
+    error = refusal(scene.place_all)
+    assert error.code == "REMOTE_OWNER"
+    assert other.name in str(error)
+    assert scene.effects(scene.public) == 0
+
+
+def test_i16_a_folder_killed_before_it_got_its_group_gets_it(two: tuple[Scene, Account]) -> None:
+    scene, _ = two
+    scene.stage()
+    scene.place_all()
+    os.chown(scene.public, -1, pwd.getpwnam(scene.place.pin.user).pw_gid)
+    scene.place_all()
+    assert scene.public.stat().st_gid == grp.getgrnam(GROUP).gr_gid
+    assert stat.S_IMODE(scene.public.stat().st_mode) == 0o2775
+
+
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o700])
 def test_i17_a_folder_whose_mode_does_not_do_is_said_with_its_owner(
     two: tuple[Scene, Account], mode: int
@@ -438,6 +534,25 @@ def test_i17_a_file_that_somebody_else_placed_with_our_bytes_is_left_as_it_is(
     give(file, other, 0o644)
     scene.place_all()
     assert file.stat().st_uid == pwd.getpwnam(other.name).pw_uid
+
+
+def test_a_public_tree_on_another_disk_is_said(scene: Scene) -> None:
+    if os.geteuid() != 0:
+        skip_without("another disk can be mounted by root only")
+    public = scene.root / "public"
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(public)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        skip_without("no other disk can be mounted here")
+    try:
+        scene.stage()
+        error = refusal(scene.place_all)
+    finally:
+        scene.place.close()
+        subprocess.run(["umount", "-l", str(public)], check=True)
+    assert error.code == "NOT_ONE_DISK"
+    assert scene.effects(scene.staging) == 1
+    scene.place_all()
+    assert scene.effects(scene.public) == 1
 
 
 # --- no room --------------------------------------------------------------------------------------

@@ -10,29 +10,15 @@ from pathlib import Path
 import faults
 import pytest
 from hostile import STRINGS
+from services.faulty import WRITES, refusal
 from services.github_scene import Actions, actions_scene
 from services.github_standin_state import turn
 
 from relkit.adapters.processes import ProcessBuilders
 from relkit.adapters.remote_builders import RemoteBuilders
-from relkit.errors import ReleaseError
 
 pytestmark = pytest.mark.slow
 PORT = "Builders (GitHub)"
-WRITES = (
-    "time-out before the effect",
-    "time-out after the effect",
-    "connection cut in an upload",
-    "401",
-    "403",
-    "404",
-    "409",
-    "429",
-    "500 without effect",
-    "500 with effect",
-    "HTML instead of JSON",
-    "truncated body",
-)
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +39,6 @@ def builders(actions: Actions, tmp_path: Path) -> RemoteBuilders:
     local: ProcessBuilders = actions.workflow.builders
     services = {"android": service, "ios": service}
     return RemoteBuilders(tmp_path / "builds", services, local, poll_seconds=0)
-
-
-def refusal(act: Callable[[], object]) -> ReleaseError | None:
-    try:
-        act()
-    except ReleaseError as error:
-        return error
-    return None
 
 
 @pytest.mark.parametrize("fault", WRITES)
@@ -92,7 +70,7 @@ def test_a_run_that_cannot_be_seen_is_not_taken_for_ended(
     before = refusal(lambda: builders.state(name="ios", nonce="n1"))
     assert before is not None or fault == "connection cut in an upload"
     if before is not None:
-        assert before.code.startswith("SERVICE_")
+        assert before.code.startswith("RUN_GONE" if fault == "404" else "SERVICE_")
     assert actions.dispatched() == 1
 
 

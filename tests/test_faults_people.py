@@ -60,10 +60,11 @@ class Scene:
 def scene(folder: Path) -> Iterator[Scene]:
     (folder / "github").mkdir()
     with github_standin(folder / "github") as url, faulty(url) as proxy:
+        proxy.hold_seconds = 0.7
 
         def rest(address: str) -> Rest:
             headers = {"Authorization": f"Bearer {TOKEN}", "X-GitHub-Api-Version": API_VERSION}
-            web = Web(address, (0.7, 0.7))
+            web = Web(address, (5.0, 30.0))
             return Rest("GitHub", web, headers=lambda: headers, secrets=lambda: (TOKEN,))
 
         seconds = [0.0]

@@ -17,6 +17,8 @@ from services.faulty import Faulty, faulty
 from relkit.adapters.purge_notes import Clocks
 
 OLD, NEW = b"an old file" * 9, b"the new file" * 9
+PATIENCE = {True: (0.3, 0.3), False: (5.0, 30.0)}
+"""Time-outs, by whether something is going to time out."""
 PURGING = {
     "time-out before the effect": "PURGE_FAILED",
     "time-out after the effect": "PURGE_FAILED",
@@ -77,7 +79,8 @@ def effects(servers: Network, path: str) -> int:
 def test_a_purge_that_fails_is_never_taken_for_one(
     servers: Network, proxy: Faulty, path: str, tmp_path: Path, fault: str, code: str
 ) -> None:
-    public = servers.public(tmp_path, proxy.url, timeout_seconds=(0.3, 0.3), sleep=at_once)
+    patience = PATIENCE[fault.startswith("time-out")]
+    public = servers.public(tmp_path, proxy.url, timeout_seconds=patience, sleep=at_once)
     proxy.next(fault, method="PURGE", times=-1)
     refusal = carry_out(public, (path,))
     assert refusal is not None
@@ -85,7 +88,7 @@ def test_a_purge_that_fails_is_never_taken_for_one(
     assert path in str(refusal)
     there = effects(servers, path)
     proxy.clear()
-    after = carry_out(public, (path,))
+    after = carry_out(servers.public(tmp_path, proxy.url, sleep=at_once), (path,))
     faults.observed(
         *("Public", fault, refusal),
         effects=there,
@@ -99,15 +102,16 @@ def test_a_purge_that_fails_is_never_taken_for_one(
 def test_what_cannot_be_seen_or_is_old_is_never_taken_for_new(
     servers: Network, proxy: Faulty, path: str, tmp_path: Path, fault: str, code: str
 ) -> None:
-    public = servers.public(tmp_path, proxy.url, timeout_seconds=(0.3, 0.3), sleep=at_once)
-    public.fetch(path=path)  # so that the proxy has seen the old file
+    patience = PATIENCE[fault.startswith("time-out")]
+    public = servers.public(tmp_path, proxy.url, timeout_seconds=patience, sleep=at_once)
+    servers.public(tmp_path, proxy.url).fetch(path=path)  # the proxy has seen the old file
     proxy.next(fault, method="GET", times=-1)
     refusal = carry_out(public, (path,))
     assert refusal is not None
     assert refusal.code == code
     assert path in str(refusal)
     proxy.clear()
-    after = carry_out(public, (path,))
+    after = carry_out(servers.public(tmp_path, proxy.url, sleep=at_once), (path,))
     faults.observed(
         *("Public", fault, refusal),
         effects=effects(servers, path),

@@ -8,6 +8,7 @@ from functools import partial
 import faults
 import pytest
 from hostile import STRINGS
+from services.faulty import WRITES, refusal
 from services.github_scene import COMMIT, Scene, scene
 from services.github_standin_state import kept
 
@@ -16,20 +17,6 @@ from relkit.values import ADMINISTRATORS, Issues, Protection
 
 pytestmark = pytest.mark.slow
 PORT = "Tracker"
-WRITES = (
-    "time-out before the effect",
-    "time-out after the effect",
-    "connection cut in an upload",
-    "401",
-    "403",
-    "404",
-    "409",
-    "429",
-    "500 without effect",
-    "500 with effect",
-    "HTML instead of JSON",
-    "truncated body",
-)
 LABEL = "needs backport to 3.15"
 
 
@@ -43,14 +30,6 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def place(started: Scene) -> Scene:
     started.begin()
     return started
-
-
-def refusal(act: Callable[[], object]) -> ReleaseError | None:
-    try:
-        act()
-    except ReleaseError as error:
-        return error
-    return None
 
 
 def freeze(place: Scene) -> None:

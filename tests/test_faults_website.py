@@ -162,7 +162,7 @@ def put_through(site: Site, proxy: Faulty, deed: Deed, fault: str) -> ReleaseErr
     direct = adapter(site)
     deed.prepare(direct)
     slow = fault.startswith("time-out")
-    org = adapter(site, proxy.url, patience_seconds=0.25 if slow else 20)
+    org = adapter(site, proxy.url, patience_seconds=0.8 if slow else 20)
     proxy.next(fault, method=deed.method, path=deed.path)
     refusal = tried(lambda: deed.act(org))
     effects = deed.effects(direct)

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relkit.adapters.folders import NAME, FolderServer
+from relkit.adapters.downloads_shared import NAME
+from relkit.adapters.folders import FolderServer
 from relkit.errors import WorldError
 from relkit.ports import Downloads
 from relkit.values import Artifact, StoredFile
@@ -69,6 +71,25 @@ def test_a_failing_disk_is_reported_and_leaves_nothing_half(
     assert [path.name for path in (tmp_path / "staging" / PATH).parent.iterdir()] == [FILE]
 
 
+@pytest.mark.parametrize("act", ["stage", "place"])
+def test_one_that_is_quicker_at_the_same_file_does_not_make_the_other_fail(
+    world: World, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """It removes what is left of earlier calls, and so what a slower one has not named yet."""
+    if act == "place":
+        world.stage()
+    link, quicker = os.link, iter([getattr(world, act)])
+
+    def slow(*args: Any, **more: Any) -> None:  # noqa: ANN401 (as they come)
+        for first in quicker:
+            first()
+        link(*args, **more)
+
+    monkeypatch.setattr(os, "link", slow)
+    getattr(world, act)()
+    assert world.where() == ((STORED, None) if act == "stage" else (None, STORED))
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(path=st.text(max_size=40))
 def test_any_name_is_refused_or_stays_below_the_tree(
@@ -89,6 +110,7 @@ def test_any_name_is_refused_or_stays_below_the_tree(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from typing import Any
 from relkit.adapters.folders import FolderServer
 
 left = int(sys.argv[2])

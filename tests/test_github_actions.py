@@ -13,7 +13,7 @@ from services.github_standin_state import PINNED_WORKFLOW, kept, turn
 
 from relkit.adapters.github_workflow import PINNED, uses
 from relkit.adapters.rest import UnknownStateError
-from relkit.errors import ReleaseError
+from relkit.errors import CheckError, ReleaseError, WorldError
 
 IOS = f"python-{VERSION}-iOS-XCframework.tar.gz"
 LONG_AGO = timedelta(hours=1)
@@ -148,6 +148,60 @@ def test_a_run_that_was_cancelled_is_not_found(actions: Actions) -> None:
     state.change(lambda found: found.model_copy(update={"runs": gone}))
     assert service.find(build=build, since=since) is None
     assert service.state(build=build, run=run).detail == f"run {run} ended with cancelled"
+
+
+def test_more_runs_than_can_be_listed_are_no_proof_that_there_is_none(actions: Actions) -> None:
+    since = datetime.now(UTC)
+    service, build = actions.service(), actions.build()
+    service.start(build=build)
+    state = kept(actions.scene.folder)
+    others = {"git_commit": "b" * 40, "cpython_release": VERSION}
+    (one,) = state.read().runs
+    many = [one.model_copy(update={"id": 8000 + n, "inputs": others}) for n in range(101)]
+    state.change(lambda found: found.model_copy(update={"runs": (one, *many)}))
+    with pytest.raises(ReleaseError, match="RUN_AMBIGUOUS"):
+        service.find(build=build, since=since)
+    old = [other.model_copy(update={"made": "2020-01-01T00:00:00Z"}) for other in many]
+    state.change(lambda found: found.model_copy(update={"runs": (*old, one)}))
+    assert service.find(build=build, since=since) == str(one.id)
+
+
+def test_a_run_that_was_deleted_is_said_so_and_can_be_given_up(actions: Actions) -> None:
+    service, build = actions.service(), actions.build()
+    run = service.start(build=build)
+    kept(actions.scene.folder).change(lambda found: found.model_copy(update={"runs": ()}))
+    with pytest.raises(ReleaseError, match="RUN_GONE"):
+        service.state(build=build, run=run)
+    service.cancel(build=build, run=run)
+    actions.scene.proxy.next("404", path="/actions/", times=-1)  # as without the right to see them
+    for call in (service.state, service.cancel):
+        with pytest.raises(ReleaseError, match="SERVICE_MISSING"):
+            call(build=build, run=run)
+
+
+def test_files_of_a_run_that_was_run_again_by_hand_are_refused(actions: Actions, out: Path) -> None:
+    """Its artifacts may be of either time, and the jobs that are listed of the last one only."""
+    service, build = actions.service(), actions.build()
+    run = actions.done(service, build)
+    state = kept(actions.scene.folder)
+    twice = tuple(one.model_copy(update={"attempt": 2}) for one in state.read().runs)
+    state.change(lambda found: found.model_copy(update={"runs": twice}))
+    with pytest.raises(CheckError, match="RUN_REPEATED"):
+        service.fetch(build=build, run=run, folder=out)
+
+
+@pytest.mark.parametrize("path", ["/logs", "/zip"])
+def test_what_is_not_there_yet_ends_no_build(actions: Actions, out: Path, path: str) -> None:
+    """Logs come a while after the end of a job: only what has expired (410) is gone."""
+    service, build = actions.service(), actions.build()
+    run = actions.done(service, build)
+    actions.scene.proxy.next("404", path=path)
+    with pytest.raises(WorldError, match="SERVICE_MISSING"):
+        service.fetch(build=build, run=run, folder=out)
+    assert list(out.iterdir()) == []
+    actions.scene.proxy.next("429", path=path)
+    service.fetch(build=build, run=run, folder=out)
+    assert actions.scene.waited == [7.0]
 
 
 def test_files_are_refused_if_a_job_checked_out_another_commit(actions: Actions, out: Path) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from folder_uploads import FolderUploads
 from hostile import STRINGS
 from hypothesis import given
 from hypothesis import strategies as st
+from remote_toy import NobodyHere
+from sources import git
 
-from relkit.adapters.incoming import LIST, MAX_ENTRIES, Incoming, read_list
-from relkit.adapters.incoming_places import FolderUploads
+from relkit.adapters.incoming import MAX_ENTRIES, Entry, Incoming
 from relkit.adapters.remote_builders import RemoteBuilders
+from relkit.building.uploads import LIST, read_list
 from relkit.errors import CheckError, ReleaseError, WorldError
 from relkit.values import Build, BuildState
 
@@ -22,6 +27,8 @@ COMMIT, VERSION = "5" * 40, "3.15.0a2"
 PKG, SUM = f"python-{VERSION}-macos11.pkg", f"python-{VERSION}-macos11.pkg.spdx.json"
 RUN = f"/incoming/macos/{VERSION}"
 BUILDER = "https://builds.example/macos-expert"
+EXPERTS = Path(__file__).parents[1] / "docs" / "experts.md"
+ME = ("-c", "user.name=N", "-c", "user.email=n@example.org")
 
 
 def build(**changes: object) -> Build:
@@ -100,6 +107,13 @@ def test_an_upload_that_still_grows_is_not_taken(at: Incoming, expert: Expert) -
     assert state(at).status == "done"
 
 
+def test_a_file_too_large_for_any_release_is_not_downloaded(at: Incoming, expert: Expert) -> None:
+    expert.put_all()
+    os.truncate(expert.folder / PKG, 2**31)  # with a hole: it takes no room
+    found = state(at)
+    assert (found.status, found.detail.partition(":")[0]) == ("failed", "TOO_LARGE")
+
+
 def test_a_file_that_changes_between_two_looks_is_not_taken(
     at: Incoming, expert: Expert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,13 +131,29 @@ def test_a_file_that_changes_between_two_looks_is_not_taken(
     assert state(at).status == "done"
 
 
+def test_a_list_that_is_still_written_is_waited_for_and_fails_nothing(
+    at: Incoming, expert: Expert
+) -> None:
+    expert.put_all()
+    whole = (expert.folder / LIST).read_bytes()
+    for length in range(len(whole) - 1):
+        if length and whole[length - 1 : length] == b"\n":
+            continue
+        expert.put(LIST, whole[:length])
+        assert state(at).status == "running", whole[:length]
+    expert.put(LIST, whole)
+    assert state(at).status == "done"
+
+
 @pytest.mark.parametrize("name", [f"{PKG}.part", f"{PKG}.filepart", f".{PKG}.Xy12aB", f".{SUM}"])
 def test_a_file_under_way_is_no_stranger(at: Incoming, expert: Expert, name: str) -> None:
     expert.put(name, b"x")
     assert state(at).status == "running"
 
 
-@pytest.mark.parametrize("name", ["python-3.14.0-macos11.pkg", "notes.txt", f"{PKG}.sig", ".x"])
+@pytest.mark.parametrize(
+    "name", ["python-3.14.0-macos11.pkg", "notes.txt", PKG.upper(), f"{PKG}.sig", ".x"]
+)
 def test_a_file_too_many_is_named_and_fails_the_build(
     at: Incoming, expert: Expert, name: str
 ) -> None:
@@ -149,6 +179,56 @@ def test_what_is_no_plain_file_is_not_taken(at: Incoming, expert: Expert, kind: 
     else:
         os.mkfifo(path)
     assert state(at).status == "failed"
+
+
+def test_a_folder_that_is_a_link_is_none(at: Incoming, expert: Expert, tmp_path: Path) -> None:
+    expert.put_all()
+    expert.folder.rename(tmp_path / "elsewhere")
+    expert.folder.symlink_to(tmp_path / "elsewhere")
+    assert state(at).detail.startswith(f"0 of 3 files in {RUN}, ")
+
+
+def owned(monkeypatch: pytest.MonkeyPatch, **owners: str) -> None:
+    """Let entries have owners; those that are not named are of ``ned``."""
+    real = FolderUploads.list
+
+    def told(self: FolderUploads, *, folder: str) -> tuple[Entry, ...]:
+        found = real(self, folder=folder) or ()
+        return tuple(replace(one, owner=owners.get(one.name, "ned")) for one in found)
+
+    monkeypatch.setattr(FolderUploads, "list", told)
+
+
+@pytest.mark.parametrize("name", [PKG, LIST])
+def test_what_somebody_else_put_among_an_experts_files_is_not_taken(
+    at: Incoming, expert: Expert, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """More people may write there than build."""
+    expert.put_all()
+    owned(monkeypatch, **{name: "mallory"})
+    found = state(at)
+    assert found.status == "failed"
+    assert found.detail.startswith("INCOMING_OWNERS: ")
+    assert "'mallory', 'ned'" in found.detail
+
+
+def test_it_is_told_from_whose_account_files_came(
+    at: Incoming, expert: Expert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expert.put_all()
+    owned(monkeypatch)
+    assert at.fetch(build=build(), run=RUN, folder=tmp_path)["uploader"] == "ned"
+
+
+def test_an_expert_can_say_that_nothing_will_come(at: Incoming, expert: Expert) -> None:
+    expert.put(
+        LIST, f"commit {COMMIT}\nversion {VERSION}\nfailed the signing\x1b[2J token\n".encode()
+    )
+    found = state(at)
+    assert (found.status, found.detail) == ("failed", "the expert says: the signing [2J token")
+    assert state(at, commit="6" * 40).status == "running"  # it was about another one
+    expert.put_all()
+    assert state(at).status == "done"
 
 
 def test_i60_files_of_another_commit_are_not_taken(at: Incoming, expert: Expert) -> None:
@@ -196,8 +276,29 @@ def test_t46_a_list_that_is_not_clear_is_refused(text: str, code: str) -> None:
     assert refused.value.code == code
 
 
-def test_a_list_made_on_windows_is_read() -> None:
-    text = f"\ufeffversion {VERSION}\r\ncommit {COMMIT}\r\n\r\n{'a' * 64} *{PKG}\r\n"
+def test_the_list_that_experts_are_told_to_make_is_read(expert: Expert, tmp_path: Path) -> None:
+    """Line by line as the document has it, but for the paths."""
+    expert.put_files()
+    git(tmp_path, "init", "-q", "cpython")
+    git(tmp_path / "cpython", *ME, "commit", "-q", "--allow-empty", "-m", "x")
+    lines = EXPERTS.read_text(encoding="utf-8").splitlines()
+    [line] = [one for one in lines if one.startswith('(echo "commit')]
+    line = line.replace("~/cpython", str(tmp_path / "cpython")).replace(
+        "shasum -a 256", "sha256sum"
+    )
+    command = ["sh", "-c", f"V={VERSION}; {line}"]
+    subprocess.run(command, cwd=expert.folder, check=True, timeout=60)
+    said = read_list((expert.folder.parent / LIST).read_text())
+    assert said.commit == git(tmp_path / "cpython", "rev-parse", "HEAD")
+    assert said.version == VERSION
+    assert said.digests == {
+        name: hashlib.sha256(data).hexdigest() for name, data in expert.files.items()
+    }
+
+
+@pytest.mark.parametrize("digest", ["a" * 64, "A" * 64])
+def test_a_list_made_on_windows_is_read(digest: str) -> None:
+    text = f"\ufeffversion {VERSION}\r\ncommit {COMMIT}\r\n\r\n{digest} *{PKG}\r\n"
     said = read_list(text)
     assert (said.commit, said.version, said.digests) == (COMMIT, VERSION, {PKG: "a" * 64})
 
@@ -232,6 +333,63 @@ def test_what_changed_since_the_last_look_is_not_fetched(
     with pytest.raises(CheckError) as refused:
         at.fetch(build=build(), run=RUN, folder=tmp_path)
     assert refused.value.code == "DIGEST_CHANGED"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        f"commit {'6' * 40}\nversion {VERSION}\n",
+        f"commit {COMMIT}\nversion {VERSION}\nfailed x\n",
+    ],
+)
+def test_a_list_that_is_replaced_after_the_look_fails_no_build(
+    at: Incoming, expert: Expert, tmp_path: Path, text: str
+) -> None:
+    expert.put_all()
+    assert state(at).status == "done"
+    expert.put(LIST, text.encode())
+    with pytest.raises(CheckError) as refused:
+        at.fetch(build=build(), run=RUN, folder=tmp_path)
+    assert refused.value.code == "DIGEST_CHANGED"
+
+
+def test_a_file_replaced_between_its_digest_and_the_download_is_not_taken(
+    at: Incoming, expert: Expert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expert.put_all()
+    real = FolderUploads.get
+
+    def late(self: FolderUploads, *, folder: str, name: str, target: Path) -> None:
+        expert.put(name, b"other bytes")
+        real(self, folder=folder, name=name, target=target)
+
+    builders = RemoteBuilders(tmp_path / "builds", {"macos": at}, NobodyHere(), poll_seconds=0)
+    builders.start(build=build())
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderUploads, "get", late)
+        with pytest.raises(CheckError) as refused:
+            builders.state(name="macos", nonce="n1")
+    assert refused.value.code == "DIGEST_CHANGED"
+    attempt = tmp_path / "builds" / "n1" / "macos" / "attempt-1"
+    assert sorted(path.name for path in attempt.iterdir()) == ["job.json", "lock"]
+    expert.put_files()
+    assert builders.state(name="macos", nonce="n1").status == "done"
+
+
+def test_files_of_an_older_attempt_are_not_taken_for_those_of_a_new_commit(
+    at: Incoming, expert: Expert
+) -> None:
+    expert.put_all()
+    new = "6" * 40
+    expert.files = {PKG: b"the new installer", SUM: b"{1}\n"}
+    assert state(at, commit=new).status == "running"
+    expert.put_list(commit=new)  # it came first
+    assert "still uploaded, or was changed" in state(at, commit=new).detail
+    expert.put(PKG, expert.files[PKG])
+    assert SUM in state(at, commit=new).detail
+    expert.put_files()
+    assert state(at, commit=new).status == "done"
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"x" * 70_000], ids=["not UTF-8", "too long"])
@@ -279,11 +437,7 @@ def test_no_hostile_string_is_a_version_or_a_file(at: Incoming, expert: Expert) 
 def test_a_build_is_taken_from_uploads_as_from_any_other_service(
     at: Incoming, expert: Expert, tmp_path: Path
 ) -> None:
-    class Nobody:
-        def __getattr__(self, name: str) -> object:
-            raise AssertionError(name)
-
-    builders = RemoteBuilders(tmp_path / "builds", {"macos": at}, Nobody(), poll_seconds=0)  # type: ignore[arg-type]
+    builders = RemoteBuilders(tmp_path / "builds", {"macos": at}, NobodyHere(), poll_seconds=0)
     builders.start(build=build())
     assert builders.state(name="macos", nonce="n1").status == "running"
     expert.put_all()

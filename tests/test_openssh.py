@@ -6,7 +6,8 @@ import json
 import shlex
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from services.sshd import Sshd, make_key, public_of, sshd
 from ssh_helpers import Stand
 
-from relkit.adapters import remote_files, sftp
+from relkit.adapters import remote_files, ssh_process
 from relkit.adapters.openssh import Pin, Pinned, Ran, SshPlace
 from relkit.adapters.remote_files import STATUS, checked_root, digests, look
 from relkit.adapters.ssh_refusals import fingerprint
@@ -252,6 +253,105 @@ def test_the_command_of_git_is_one_word_of_ours_for_a_shell(tmp_path: Path) -> N
     assert pinned.environment() == {"GIT_SSH_COMMAND": pinned.git_command()}
 
 
+def test_a_server_that_warns_of_its_locale_at_each_command_is_understood(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = stand.place()
+    done = place.run
+    warning = "bash: warning: setlocale: LC_ALL: cannot change locale (de_DE.UTF-8)\n"
+
+    def warned(argv: Sequence[str], stdin: bytes = b"") -> Ran:
+        found = done(argv, stdin)
+        return Ran(found.status, found.out, warning + found.err)
+
+    monkeypatch.setattr(place, "run", warned)
+    root = str(stand.fresh())
+    assert set(look(place, [root, f"{root}/none"])) == {root}
+    assert remote_files.room(place, root)[0] > 0
+
+
+def test_what_is_only_not_told_of_is_not_taken_for_absent(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is out of memory ends `stat` before its end."""
+    place = stand.place()
+    for words in ("", "Killed\n", "bash: stat: No such file or directory\n"):
+        monkeypatch.setattr(place, "run", lambda *_, words=words: Ran(137, b"", words))
+        refused("REMOTE_FAILED", lambda: look(place, ["/asked"]))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\n",
+        b"Avail IFree\n",
+        b"1 2 3\n",
+        b"\xff\n",
+        b"9" * 5000 + b" 1\n",
+        b"-1 -1\n",
+        b"1\n",
+    ],
+)
+def test_an_answer_about_room_that_is_none_is_refused(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    place = stand.place()
+    monkeypatch.setattr(place, "run", lambda *_: Ran(0, answer, ""))
+    refused("REMOTE_FAILED", lambda: remote_files.room(place, "/asked"))
+
+
+def test_numbers_without_end_are_none(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = stand.place()
+    record = b"81a4 %b 0 root root 1 2 /asked\0" % (b"9" * 5000)
+    monkeypatch.setattr(place, "run", lambda *_: Ran(0, record, ""))
+    refused("REMOTE_FAILED", lambda: look(place, ["/asked"]))
+    monkeypatch.setattr(place, "run", lambda *_: Ran(0, b"9" * 5000, ""))
+    refused("REMOTE_FAILED", lambda: remote_files.user_id(place))
+
+
+@pytest.mark.parametrize("server", ["noisy", "without sftp", "old ciphers", "sftp only"])
+def test_a_server_that_cannot_be_used_is_said_with_its_words(tmp_path: Path, server: str) -> None:
+    lines = {
+        "noisy": ('ForceCommand echo Welcome; eval "$SSH_ORIGINAL_COMMAND"',),
+        "without sftp": ("Subsystem other /bin/false",),
+        "old ciphers": ("Ciphers aes128-ctr",),
+        "sftp only": ("ForceCommand internal-sftp",),
+    }
+    with sshd(tmp_path / "sshd", settings=lines[server]) as running:
+        place = at(running, tmp_path / "pinned", running.host_key)
+        if server == "without sftp":
+            assert place.asked(("echo", "reached")) == b"reached\n"
+            said = refused("SSH_UNFIT", lambda: place.sftp(["pwd"]))
+            assert "SFTP" in said.upper()
+        elif server == "old ciphers":
+            assert "cipher" in refused("SSH_UNFIT", place.connect)
+        else:
+            said = refused("REMOTE_FAILED", lambda: remote_files.user_id(place))
+            assert "Welcome" in said or "sftp" in said
+            refused("REMOTE_FAILED", lambda: look(place, ["/tmp"]))  # noqa: S108 (looked at only)
+        place.close()
+
+
+def test_what_takes_long_is_ended_but_not_many_things_that_do_not(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time is that of one file, so that forty on a slow line are sent."""
+    place = stand.place()
+    place.connect()
+    monkeypatch.setattr(ssh_process, "COMMAND_SECONDS", 4.0)
+    begun: list[str] = []
+
+    def slow(command: str) -> None:
+        begun.append(command)
+        time.sleep(1.0)  # in the place of a slow line
+
+    assert place.sftp(["pwd"] * 6, begun=slow).status == 0
+    assert len(begun) == 6
+    monkeypatch.setattr(ssh_process, "COMMAND_SECONDS", 0.5)
+    refused("SSH_UNREACHABLE", lambda: place.asked(("sleep", "30")))
+
+
 # --- T43: what a server answers ---------------------------------------------------------------
 
 
@@ -262,7 +362,7 @@ def test_t43_a_name_nobody_asked_for_is_refused(
     stand: Stand, monkeypatch: pytest.MonkeyPatch, name: bytes
 ) -> None:
     place = stand.place()
-    record = b"81a4 5 0 root 1 2 " + name + b"\0"
+    record = b"81a4 5 0 root root 1 2 " + name + b"\0"
     monkeypatch.setattr(place, "run", lambda *_: Ran(0, record, ""))
     refused("REMOTE_NAME" if name else "REMOTE_FAILED", lambda: look(place, ["/asked"]))
     digest = b"0" * 64 + b"  " + name + b"\0"
@@ -276,7 +376,7 @@ def test_t43_a_name_nobody_asked_for_is_refused(
 def test_t43_a_listing_without_end_is_cut_off(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sftp, "LIMIT_BYTES", 1 << 16)
+    monkeypatch.setattr(ssh_process, "LIMIT_BYTES", 1 << 16)
     refused("REMOTE_NAME", lambda: stand.place().asked(("yes",)))
     monkeypatch.undo()
     assert stand.place().asked(("echo", "on")) == b"on\n"

@@ -133,7 +133,8 @@ def test_a_build_without_a_tag_or_tools_can_say_what_it_made() -> None:
     plain = BUILD.model_copy(update={"options": {}, "inputs": ()})
     text = provenance(plain, FILES, {})
     check_provenance(text, build=plain, files=FILES, builder=LOCAL_BUILDER)
-    assert read_provenance(text).line.endswith(f"(no tag), built by {LOCAL_BUILDER}, with no tools")
+    shown = read_provenance(text).line
+    assert shown.endswith(f"(no tag), built by {LOCAL_BUILDER}, which states no tools")
 
 
 # --- what is refused ----------------------------------------------------------------------------

@@ -122,7 +122,7 @@ class Outside:
             return Fetched(status=404, size=0, sha256="0" * 64)
         return Fetched(status=200, size=one.size, sha256=one.sha256)
 
-    def point(self, *, link: str, target: str) -> None:
+    def point(self, *, link: str, target: str, was: str | None) -> None:
         """Stand for the port's method; nothing is carried out here."""
 
     @property
@@ -336,7 +336,8 @@ def test_the_way_back_of_current_is_where_it_led_before() -> None:
     outside.current = "3.14.3"
     _, action = calls(outside.plan(pointers.move_current_links))[0]
     assert not isinstance(action.undo, str)
-    assert action.undo.keywords == {"link": "current", "target": "3.14.3"}
+    assert action.undo.keywords == {"link": "current", "target": "3.14.3", "was": "3.14.4"}
+    assert action.do.keywords == {"link": "current", "target": "3.14.4", "was": "3.14.3"}
 
 
 @pytest.mark.parametrize(

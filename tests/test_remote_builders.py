@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
-import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 from hostile import STRINGS
+from remote_together import (
+    CONTEXT,
+    SECONDS,
+    all_at_once,
+    process,
+    start_at_once,
+    take_at_once,
+    take_slowly,
+)
 from remote_toy import (
     BUILDER,
     COMMIT,
@@ -189,16 +198,65 @@ def test_a_lost_answer_of_a_second_run_is_not_taken_for_the_first(
     assert len(service.runs()) == 2
 
 
-def test_two_processes_that_start_at_once_start_one_run(folder: Path, service: ToyService) -> None:
-    every = [
-        threading.Thread(target=partial(builders(folder, service).start, build=asked(name)))
-        for name in [*FILES] * 4
-    ]
-    for one in every:
-        one.start()
-    for one in every:
-        one.join()
+def test_processes_that_start_at_once_start_one_run(tmp_path: Path, service: ToyService) -> None:
+    all_at_once(start_at_once, tmp_path, [*FILES] * 2)
     assert len(service.runs()) == 1
+    for name in FILES:
+        assert [path.name for path in (tmp_path / "builds" / "n1" / name).iterdir()] == [
+            "attempt-1"
+        ]
+
+
+def test_processes_that_look_at_once_download_once(tmp_path: Path, service: ToyService) -> None:
+    at = builders(tmp_path / "builds", service)
+    started(at, service, "done")
+    all_at_once(take_at_once, tmp_path, ["docs"] * 3)
+    assert (tmp_path / "service" / "fetched").read_text() == "docs\n"
+
+
+def test_what_is_cancelled_while_another_process_downloads_it_is_taken_by_nobody(
+    tmp_path: Path, service: ToyService
+) -> None:
+    """Also where another attempt is in the place of the old one, and is downloaded itself."""
+    folder = tmp_path / "builds"
+    at = builders(folder, service)
+    at.start(build=asked("ios"))
+    service.set("1", status="done")
+    came, go = CONTEXT.Event(), CONTEXT.Event()
+    came_anew, go_anew = CONTEXT.Event(), CONTEXT.Event()
+    with process(take_slowly, tmp_path, "ios", came, go) as old:
+        assert came.wait(SECONDS)
+        at.cancel(name="ios", nonce="n1")
+        at.start(build=asked("ios"))
+        service.set("2", status="done")
+        with process(take_slowly, tmp_path, "ios", came_anew, go_anew) as new:
+            assert came_anew.wait(SECONDS)
+            go.set()
+            old.join(SECONDS)
+            home = folder / "n1" / "ios" / "attempt-1"
+            assert not (home / "out").exists()
+            assert at.state(name="ios", nonce="n1").status == "running"
+            go_anew.set()
+            new.join(SECONDS)
+    assert (old.exitcode, new.exitcode) == (1, 0)
+    assert at.state(name="ios", nonce="n1").status == "done"
+    result = at.result(name="ios", nonce="n1")
+    assert result is not None
+    assert result.facts["run"] == "2"
+    aside = folder / "n1" / "superseded" / "ios.1" / "attempt-1"
+    assert not {"out", "outcome.json"} & {path.name for path in aside.iterdir()}
+
+
+def test_a_service_that_is_asked_for_hours_uses_up_no_descriptors(
+    at: RemoteBuilders, service: ToyService
+) -> None:
+    started(at, service, "done")
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for _ in range(10):
+        service.trouble = [None, unreachable()]
+        with pytest.raises(WorldError):
+            state(at)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
 
 
 @pytest.mark.parametrize("way", ["on", "back"])
@@ -322,8 +380,31 @@ def test_i60_provenance_says_what_was_observed_and_that_nobody_signed_it(
         said.settings["form"]
         == f"observed by relkit, not signed by the builder: run 1 at {BUILDER}"
     )
+    assert said.line == (
+        f"commit {COMMIT} (v{VERSION}), built by {BUILDER}; "
+        "observed by relkit, not signed by the builder, which states no tools"
+    )
     with pytest.raises(CheckError, match="PROVENANCE_BUILDER"):
         check_provenance(result.provenance, build=asked(), files=result.files, builder="other")
+
+
+def test_i60_of_the_builder_itself_a_statement_says_only_what_the_service_does(
+    at: RemoteBuilders, service: ToyService
+) -> None:
+    """What runs here is who observed, and no part of who built."""
+    service.facts = {"python": "Python 3.14.1", "observer": "me", "form": "signed by all"}
+    service.facts["uploader"] = "ned"
+    started(at, service, "done")
+    state(at)
+    result = at.result(name="docs", nonce="n1")
+    assert result is not None
+    said = read_provenance(result.provenance)
+    assert (said.platform, said.tools) == ({}, {"python": "3.14.1"})
+    assert said.settings["observer"].startswith(f"python {platform.python_version()} relkit ")
+    assert said.line.endswith(
+        f"built by {BUILDER}, uploaded by ned; "
+        "observed by relkit, not signed by the builder, which states python 3.14.1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import http.server
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from services.faulty import Faulty, faulty
 from relkit.adapters.github import API_VERSION, checked, pages, told
 from relkit.adapters.github import Told as _Told
 from relkit.adapters.rest import Answer, Method, Rest, UnknownStateError, segment
-from relkit.adapters.web import Web
+from relkit.adapters.web import Web, chunks
 from relkit.errors import ReleaseError, UsageError, WorldError
 
 
@@ -286,3 +287,120 @@ def test_the_stand_in_and_the_adapter_speak_of_one_version() -> None:
     from services import github_standin  # noqa: PLC0415 (for this one)
 
     assert github_standin.API_VERSION == API_VERSION
+
+
+def answering(
+    status: int, headers: dict[str, str], body: bytes
+) -> Iterator[tuple[Rest, list[str]]]:
+    """Give the interface to a service that always answers the same, and what is told of it."""
+    notes: list[str] = []
+    with service(lambda _method, _path: (status, headers, body)) as url:
+        denied = partial(notes.append, "denied")
+        yield Rest("X", Web(url), denied=denied, wait=lambda _: notes.append("waited")), notes
+
+
+def test_a_second_limit_that_is_told_in_words_only_takes_no_key_away() -> None:
+    """GitHub answers 403 as to those who may not; the token is good, and is not to be renewed."""
+    body = b'{"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}'
+    for rest, notes in answering(403, {}, body):
+        with pytest.raises(WorldError, match="SERVICE_THROTTLED"):
+            rest.get("x")
+        with pytest.raises(WorldError, match="SERVICE_THROTTLED") as caught:
+            rest.write("POST", "x")
+        assert notes == ["waited"]
+        assert "60 seconds" in caught.value.remedy
+
+
+def test_a_page_to_sign_in_is_a_refusal_of_the_key_for_readers_only() -> None:
+    """Azure answers 203 to an expired key; of a write a page proves nothing."""
+    for rest, notes in answering(203, {"Content-Type": "text/html"}, b"<html>Sign in</html>"):
+        with pytest.raises(WorldError, match="SERVICE_DENIED"):
+            rest.get("x")
+        assert notes == ["denied"]
+        with pytest.raises(UnknownStateError):
+            rest.write("POST", "x")
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -2359", "x", "1", ""])
+def test_a_date_that_is_none_is_not_tripped_over(date: str) -> None:
+    for rest, _ in answering(429, {"Date": date, "Retry-After": date}, b"{}"):
+        answer = rest.ask("GET", "x")
+        assert answer.time is None
+        assert answer.throttled_seconds() in {0, 1}
+
+
+def test_where_a_call_is_sent_on_to_is_told_and_not_gone_to() -> None:
+    for rest, _ in answering(302, {"Location": "https://elsewhere.invalid/x"}, b""):
+        assert rest.lead("x") == "https://elsewhere.invalid/x"
+    for status, code in ((200, "UNREADABLE"), (404, "MISSING"), (410, "GONE"), (500, "FAILED")):
+        for rest, _ in answering(status, {}, b"{}"):
+            with pytest.raises(WorldError, match=f"SERVICE_{code}"):
+                rest.lead("x")
+
+
+def test_a_next_page_at_no_address_is_not_tripped_over() -> None:
+    for rest, _ in answering(200, {"Link": '<https://[?page=2>; rel="next"'}, b'[{"id": 1}]'):
+        assert not pages(rest, "x", Row).complete
+
+
+def test_what_has_come_is_given_before_the_rest_is_there() -> None:
+    """Whoever reads has a deadline, which it meets only between two chunks."""
+    seen = threading.Event()
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name)
+            pass
+
+        def do_GET(self) -> None:
+            self.send_response_only(200)
+            self.end_headers()
+            self.wfile.write(b"a")
+            seen.wait(20)
+            self.wfile.write(b"b")
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        web = Web(f"http://127.0.0.1:{server.server_address[1]}")
+        with web.request("GET", "x") as response:
+            parts = chunks(response)
+            first = next(parts)
+            seen.set()
+            assert (first, b"".join(parts)) == (b"a", b"b")
+        server.shutdown()
+
+
+def test_an_answer_that_drips_is_given_up_by_readers_and_proves_nothing_to_writers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, begun = [0.0], threading.Event()
+
+    class Dripping(http.server.BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name)
+            pass
+
+        def do_GET(self) -> None:
+            self.send_response_only(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            begun.wait(30)
+            with suppress(OSError):  # who asked has heard enough
+                for byte in b" " * 1000 + b"{}":
+                    now[0] += 100
+                    self.wfile.write(bytes([byte]))
+
+        do_POST = do_GET  # noqa: N815 (as the base class calls it)
+
+    def clock() -> float:
+        begun.set()
+        return now[0]
+
+    monkeypatch.setattr("relkit.adapters.web.monotonic", clock)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dripping) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        rest = Rest("Somewhere", Web(f"http://127.0.0.1:{server.server_address[1]}"))
+        with pytest.raises(WorldError, match=r"SERVICE_UNREACHABLE.*after 300 seconds"):
+            rest.get("x")
+        begun.clear()
+        with pytest.raises(UnknownStateError, match="after 300 seconds"):
+            rest.write("POST", "x")
+        server.shutdown()

@@ -14,7 +14,7 @@ from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, NoKeyringError, PasswordDeleteError
 
 from relkit.adapters.rest import Rest
-from relkit.adapters.secrets import NAMES, SERVICE, VARIABLE, Secrets, variable
+from relkit.adapters.secrets import CLEAR, NAMES, SERVICE, VARIABLE, Secrets, variable
 from relkit.adapters.web import Web
 from relkit.errors import WorldError
 
@@ -51,7 +51,7 @@ class Kept(KeyringBackend):
 @pytest.fixture(autouse=True)
 def ring(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     for name in NAMES:
-        monkeypatch.delenv(variable(name), raising=False)
+        monkeypatch.delenv(variable("cpython", name), raising=False)
     before, made = keyring.get_keyring(), Kept()
     keyring.set_keyring(made)
     yield made
@@ -67,7 +67,7 @@ def test_the_environment_goes_before_the_keyring_and_the_keyring_before_the_prom
 ) -> None:
     ring.set_password(f"{SERVICE}:cpython", "site-token", "kept")
     assert Secrets("cpython", never).get("site-token") == "kept"
-    monkeypatch.setenv("RELKIT_SECRET_SITE_TOKEN", "given")
+    monkeypatch.setenv("RELKIT_SECRET_CPYTHON_SITE_TOKEN", "given")
     assert Secrets("cpython", never).get("site-token") == "given"
     prompts: list[str] = []
 
@@ -79,10 +79,51 @@ def test_the_environment_goes_before_the_keyring_and_the_keyring_before_the_prom
     assert prompts == ["site-key for the world cpython: "]
 
 
-def test_the_secrets_of_one_world_are_not_those_of_another(ring: Kept) -> None:
+def test_the_secrets_of_one_world_are_not_those_of_another(
+    ring: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ring.set_password(f"{SERVICE}:rehearsal", "site-token", "kept")
+    monkeypatch.setenv(variable("rehearsal", "site-token"), "kept")
+    monkeypatch.setenv(variable("cpython-rehearsal", "site-token"), "kept")
     with pytest.raises(WorldError, match="SECRET_MISSING"):
         Secrets("cpython", lambda _: "").get("site-token")
+
+
+def test_a_variable_that_names_no_world_is_not_taken_and_said_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RELKIT_SECRET_SITE_TOKEN", CANARY)
+    with pytest.raises(WorldError, match="RELKIT_SECRET_SITE_TOKEN is set, which") as refusal:
+        Secrets("cpython", lambda _: "").get("site-token")
+    assert refusal.value.code == "SECRET_MISSING"
+    assert "RELKIT_SECRET_CPYTHON_SITE_TOKEN" in refusal.value.remedy
+    assert CANARY not in str(refusal.value)
+
+
+UNCLEAR = ["CPython", "cpython_3", "cpython.3", "cpython--3", "-cpython", "cpython-"]
+
+
+@pytest.mark.parametrize("world", UNCLEAR)
+def test_a_variable_that_may_be_of_two_worlds_is_refused(
+    world: str, ring: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable(world, "site-token"), CANARY)
+    secrets = Secrets(world, never)
+    with pytest.raises(WorldError, match=variable(world, "site-token")) as refusal:
+        secrets.get("site-token")
+    assert refusal.value.code == "SECRET_AMBIGUOUS"
+    assert CANARY not in f"{refusal.value} {refusal.value.remedy}"
+    assert CANARY in secrets.all(), "it is looked for, wherever it must not be"
+    monkeypatch.delenv(variable(world, "site-token"))
+    ring.set_password(f"{SERVICE}:{world}", "site-token", "kept")
+    assert secrets.get("site-token") == "kept"
+
+
+def test_no_two_secrets_of_clear_worlds_have_one_variable() -> None:
+    """None of the names ends in another one, so that a variable is parted in one way."""
+    assert all(CLEAR.fullmatch(one) for one in ("cpython", "rehearsal", "practice", "cpython-3-15"))
+    assert not any(one != two and one.endswith(f"-{two}") for one in NAMES for two in NAMES)
+    assert not any(CLEAR.fullmatch(one) for one in UNCLEAR)
 
 
 @pytest.mark.parametrize("error", [NoKeyringError("none"), KeyringLocked("locked")])
@@ -94,7 +135,7 @@ def test_without_a_keyring_or_with_a_locked_one_it_is_asked_for(
     with pytest.raises(WorldError, match="SECRET_MISSING") as refusal:
         Secrets("cpython", lambda _: "").get("cdn-key")
     assert "keyring set relkit:cpython cdn-key" in refusal.value.remedy
-    assert "RELKIT_SECRET_CDN_KEY" in refusal.value.remedy
+    assert "RELKIT_SECRET_CPYTHON_CDN_KEY" in refusal.value.remedy
 
 
 def test_a_secret_is_looked_for_when_it_is_needed_and_once(ring: Kept) -> None:
@@ -120,7 +161,7 @@ def test_i40_the_same_wrong_secret_is_not_taken_twice(
     where: str, ring: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if where == "environment":
-        monkeypatch.setenv(variable("site-token"), CANARY)
+        monkeypatch.setenv(variable("cpython", "site-token"), CANARY)
     elif where == "keyring":
         ring.set_password(f"{SERVICE}:cpython", "site-token", CANARY)
     secrets = Secrets("cpython", lambda _: CANARY if where == "prompt" else "")
@@ -130,6 +171,37 @@ def test_i40_the_same_wrong_secret_is_not_taken_twice(
         secrets.get("site-token")
     assert CANARY not in "".join(traceback.format_exception(refusal.value))
     assert CANARY not in refusal.value.remedy
+
+
+def test_of_one_that_was_never_given_it_is_not_said_that_it_was_refused() -> None:
+    secrets = Secrets("cpython", lambda prompt: "wrong" if "token" in prompt else "")
+    secrets.get("site-token")
+    secrets.forget("site-token")
+    with pytest.raises(WorldError, match=r"no site-key for the world cpython$"):
+        secrets.get("site-key")
+
+
+def test_what_is_held_is_asked_of_a_person_once() -> None:
+    prompts: list[str] = []
+
+    def ask(prompt: str) -> str:
+        prompts.append(prompt)
+        return ""
+
+    secrets = Secrets("cpython", ask)
+    secrets.hold()
+    for _ in range(3):
+        with pytest.raises(WorldError, match="SECRET_MISSING"):
+            secrets.get("cdn-key")
+    assert len(prompts) == 1
+
+
+def test_whoever_ends_the_input_has_given_nothing() -> None:
+    def ended(_: str) -> str:
+        raise EOFError
+
+    with pytest.raises(WorldError, match="SECRET_MISSING"):
+        Secrets("cpython", ended).get("site-key")
 
 
 def test_i40_a_wrong_secret_in_the_keyring_gives_way_to_one_that_is_typed(ring: Kept) -> None:
@@ -172,12 +244,12 @@ def test_all_that_is_known_is_told_with_the_parts_that_are_secret(
     ring: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ring.set_password(f"{SERVICE}:cpython", "site-key", "rika:half")
-    monkeypatch.setenv(variable("cdn-key"), "fast")
+    monkeypatch.setenv(variable("cpython", "cdn-key"), "fast")
     secrets = Secrets("cpython", never)
     assert secrets.all() == ("fast", "half", "rika:half")
     secrets.get("cdn-key")
     secrets.forget("cdn-key")
-    monkeypatch.delenv(variable("cdn-key"))
+    monkeypatch.delenv(variable("cpython", "cdn-key"))
     assert "fast" in secrets.all()
 
 
@@ -189,14 +261,14 @@ def test_no_other_name_is_looked_for_anywhere(name: str, ring: Kept) -> None:
 
 
 def test_every_secret_has_its_variable() -> None:
-    assert len({variable(name) for name in NAMES}) == len(NAMES)
-    assert all(variable(name).removeprefix(VARIABLE).isupper() for name in NAMES)
-    assert variable("github-token") == "RELKIT_SECRET_GITHUB_TOKEN"
+    assert len({variable("cpython", name) for name in NAMES}) == len(NAMES)
+    assert all(variable("cpython", name).removeprefix(VARIABLE).isupper() for name in NAMES)
+    assert variable("cpython", "github-token") == "RELKIT_SECRET_CPYTHON_GITHUB_TOKEN"
 
 
 def test_a_secret_with_a_line_in_it_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in ("a\nb", "a\r\nX: y", "ä", "a b", "\x7f"):
-        monkeypatch.setenv(variable("site-token"), wrong)
+        monkeypatch.setenv(variable("cpython", "site-token"), wrong)
         with pytest.raises(WorldError, match="SECRET_UNFIT") as refusal:
             Secrets("cpython", never).get("site-token")
         assert wrong not in str(refusal.value)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from relkit.adapters import shelf
 from relkit.adapters.attempts import delivered_by
 from relkit.adapters.shelf import Shelf
 from relkit.building.job import JOB, LOCK, OUT, OUTCOME
@@ -102,9 +106,43 @@ def test_a_build_that_is_not_done_delivers_nothing(place: Place) -> None:
 
 def test_what_a_killed_process_left_is_not_in_the_way(place: Place) -> None:
     place.folder.mkdir()
-    (place.folder / f".{NAME}.part").write_bytes(DATA[:100])
+    part = place.folder / f".{NAME}.part"
+    part.write_bytes(DATA[:100])
     place.shelf.collect(**WHERE)
     assert place.names() == [NAME]
+    part.hardlink_to(place.folder / NAME)  # killed once it had its name
+    place.shelf.collect(**WHERE)
+    assert place.names() == [NAME]
+
+
+def test_two_that_collect_a_file_at_once_both_find_it_whole(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They use one temporary name: what one writes is never linked by the other half-written."""
+    half, entered = threading.Event(), threading.Event()
+    real = shelf._pieces
+
+    def slow(file: IO[bytes]) -> Iterator[bytes]:
+        if half.is_set():
+            yield from real(file)
+            return
+        yield file.read(100)
+        half.set()
+        assert entered.wait(60)
+        yield from real(file)
+
+    monkeypatch.setattr(shelf, "_pieces", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(place.shelf.collect, **WHERE)
+        assert half.wait(60)
+        second = pool.submit(Shelf(place.folder, place.builds).collect, **WHERE)
+        done = wait([second], timeout=0.2).done  # it waits, or is through at once
+        entered.set()
+        first.result()
+        second.result()
+    assert not done
+    assert place.names() == [NAME]
+    assert place.shelf.artifact(name=NAME) == Artifact(name=NAME, size=len(DATA), sha256=SHA)
 
 
 def test_a_full_disk_leaves_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import relkit.step
+from relkit.errors import RecordError
 from relkit.kinds import Kind
 from relkit.plan import (
     EXCERPT,
@@ -240,10 +241,28 @@ def test_a_call_of_a_port_becomes_data_and_is_made_again_from_it(world: toy.Toy)
 def test_arguments_are_parsed_by_the_methods_own_annotations(world: toy.Toy) -> None:
     Call(port="box", method="fill", arguments={"keys": ["a", "b"]})(world.world)
     assert world.box.values(keys=("a", "b")) == {"a": "full", "b": "full"}
-    wrong: list[Json] = [{"keys": [1]}, {"keys": "a"}, {"keys": ["a"], "more": 1}, {}]
+    wrong: list[Json] = [{"keys": [1]}, {"keys": "a"}]
     for bad in wrong:
         with pytest.raises(ValueError, match="validation error"):
             Call(port="box", method="fill", arguments=bad)(world.world)
+
+
+@pytest.mark.parametrize(
+    ("port", "method", "arguments"),
+    [
+        ("box", "fill", {"keys": ["a"], "more": 1}),
+        ("box", "fill", {}),
+        ("box", "spill", {"keys": ["a"]}),
+        ("shelf", "fill", {"keys": ["a"]}),
+    ],
+)
+def test_a_call_that_another_relkit_recorded_is_refused_and_not_made(
+    world: toy.Toy, port: str, method: str, arguments: Json
+) -> None:
+    call = Call(port=port, method=method, arguments=arguments)
+    with pytest.raises(RecordError, match=rf"CALL_OTHER: this relkit has no {port}\.{method}"):
+        call(world.world)
+    assert world.box.values(keys=("a",)) == {"a": None}
 
 
 @pytest.mark.parametrize(

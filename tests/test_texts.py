@@ -80,7 +80,7 @@ def plain(channel: str, version: str) -> str:
 def test_every_template_is_a_channel_a_transition_or_a_note() -> None:
     folder = Path(relkit.texts.__file__).parent
     found = {path.name.removesuffix(".md.j2") for path in folder.glob("*.md.j2")}
-    assert found == {*CHANNELS, *TRANSITIONS, "notice", "superseded"}
+    assert found == {*CHANNELS, *TRANSITIONS, "build", "notice", "superseded"}
 
 
 def test_every_kind_has_an_example_here() -> None:

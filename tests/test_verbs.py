@@ -316,10 +316,11 @@ def test_a_record_is_sealed_with_the_file_of_its_own_world_wherever_that_lies(
     world = toy.Toy.at(tmp_path / "toy", digest=digest)
     with closing(world.open(tmp_path / "records" / "3.15.0a1")) as run:
         asked: list[list[str]] = []
+        said = "BAD: it is broken:\n  here\n  there\nWhat to do: Mend it.\nThen go on.\n"
 
         def fails(command: list[str], **_: object) -> SimpleNamespace:
             asked.append(command)
-            return SimpleNamespace(returncode=1, stderr="BAD: it is broken\nWhat to do: Mend it.\n")
+            return SimpleNamespace(returncode=1, stderr=said)
 
         monkeypatch.setattr("relkit.notebook.subprocess.run", fails)
         monkeypatch.setattr(type(run), "complete", property(lambda _: True))
@@ -330,7 +331,9 @@ def test_a_record_is_sealed_with_the_file_of_its_own_world_wherever_that_lies(
             with pytest.raises(RecordError) as refused:
                 Face(run, str(file)).seal()
             assert refused.value.code == "NOT_SEALED"
-            assert str(refused.value).endswith("the record is not sealed: BAD: it is broken")
-            assert refused.value.remedy == "Mend it."
+            assert "the record is not sealed: BAD: it is broken:\n  here\n  there" in str(
+                refused.value
+            )
+            assert refused.value.remedy == "Mend it.\nThen go on."
     assert asked[0][-2:] == ["--world", str(file)]
     assert "--world" not in asked[1]

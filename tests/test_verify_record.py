@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ from relkit.plan import PlanData
 from relkit.rehearsal.sigstore import LoopbackSigstore
 from relkit.run import Run
 from relkit.values import digest_of
-from relkit.verify_record import Pack, read_record, verify
+from relkit.verify_record import Pack, Verdict, read_record, verify
 from relkit.verify_record.bundles import require_one_armor
-from relkit.verify_record.verdict import Judged, plain
+from relkit.verify_record.verdict import Judged, Property, plain
 from relkit.verify_record.verifying import PROPERTIES
 from relkit.verify_record.walk import Walk
 
@@ -537,6 +538,15 @@ def test_what_another_relkit_has_made_is_not_compared_and_says_so(made: Made, ot
     assert {codes(found)[name] for name in ("notebook", "page", "guide")} == {"RELKIT_OTHER"}
 
 
+def test_where_the_relkit_that_made_it_is_lacking_it_is_said_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = Property("page", "cannot check", "RELKIT_OTHER", "made with relkit 2, this is 1")
+    cli_verify_record._say(Verdict(4, (other,), ("all else",)))
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.endswith("for what is RELKIT_OTHER, the relkit that made it.")
+
+
 ARMORED = b"""-----BEGIN PGP SIGNATURE-----
 
 iHUEABYIAB0WIQQtcnNRaJMUfSEIvtBPmquZlGN/PwUCawFhmgAKCRBPmquZlGN/
@@ -571,6 +581,52 @@ READERS = {
     BUNDLE: "seal signature",
 }
 """The property that a file is read for."""
+
+
+# --- production: what was typed back ------------------------------------------------------------
+
+
+@pytest.fixture
+def production(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+    """Return a record of a production, in which the gate is where the way back ends."""
+    steps = made.steps | {"hang": replace(made.steps["hang"], irreversible=True)}
+    monkeypatch.setattr(relkit.step, "STEPS", steps)
+    files = made.maker.files(made.maker.run(tmp_path / "production", rehearsal=False))
+    return replace(made, files=made.maker.seal(files), steps=steps)
+
+
+def test_a_record_of_a_production_has_the_name_in_each_approval_where_the_way_back_ends(
+    production: Made,
+) -> None:
+    assert codes(production.looked_at()) == {}
+    said = [data for path, data in production.files.items() if path.endswith(".json")]
+    assert [json.loads(one)["predicate"]["typed"] for one in said if b"decision/v1" in one] == [
+        *("toy", "toy")
+    ]
+
+
+@pytest.mark.parametrize("name", [None, "", "cpython"])
+def test_a_record_with_an_approval_without_the_name_is_refused(
+    production: Made, name: str | None
+) -> None:
+    """The expert has signed, with the right key: the name was never asked for, or another one."""
+
+    def change(lines: list[Line]) -> None:
+        decided = entry(lines, "decided", 1)
+        said = json.loads(decided["signed"]["text"])
+        del said["predicate"]["typed"]
+        said["predicate"] |= {} if name is None else {"typed": name}
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+        decided["signed"] = production.maker.attestor.sign(who="Elif", text=text).to_data()
+
+    found = production.looked_at(production.edited(change))
+    code = "APPROVAL_MALFORMED" if name == "" else "PRODUCTION_UNCONFIRMED"
+    assert codes(found)["decisions"] == code, found.lines
+
+
+def test_a_record_of_a_rehearsal_with_a_name_typed_is_refused(made: Made) -> None:
+    found = made.looked_at(made.edited(said_anew(made, "Elif", typed="toy")))
+    assert codes(found)["decisions"] == "PRODUCTION_UNCONFIRMED", found.lines
 
 
 # --- what is not by the book, and honest -------------------------------------------------------
@@ -795,6 +851,8 @@ def test_the_command_says_what_was_and_was_not_checked(
     given = ["--policy", made.policy, "--trust-root", str(root)]
     assert command(folder, *given) == 0
     told = capsys.readouterr().out
+    wide = [line for line in told.splitlines() if len(line) > 80]
+    assert all(len(line.split()[-1]) > 40 for line in wide), "digests alone are left whole"
     assert told.rstrip().endswith("\nVERIFIED")
     assert "Not checked:" in told
     assert "REHEARSAL" in told

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import html
 import json
+import os
 import re
+import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +22,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from release_helpers import Published, add_release, add_row, change_row, codes, set_text
 
-from relkit import seal
+from relkit import cli_verify_release, seal
 from relkit.adapters import stranger
+from relkit.adapters.gpg import make_throwaway_key
 from relkit.adapters.sigstore import trusted_root
 from relkit.adapters.sigstore_root import production_root
 from relkit.cli import main
-from relkit.errors import CheckError, RecordError, UsageError
+from relkit.errors import CheckError, RecordError, UsageError, WorldError
 from relkit.expected import SBOM
 from relkit.manifest import Manifest, site_files
 from relkit.rehearsal.sigstore import LoopbackSigstore
@@ -30,9 +37,10 @@ from relkit.rehearsal.site_http import Call, Reply
 from relkit.rehearsal.world import serve
 from relkit.release import Release, Version
 from relkit.values import Artifact
-from relkit.verify_release import from_files, from_record, nothing_given, verifying
+from relkit.verify_release import files, from_files, from_record, nothing_given, verifying
 from relkit.verify_release.folders import _name, _whose
 from relkit.verify_release.given import Named
+from relkit.verify_release.links import leads, links
 
 SECURITY = Release.parse("3.12.13", "", "2026-03-03")
 TGZ, XZ = "Python-3.12.13.tgz", "Python-3.12.13.tar.xz"
@@ -138,6 +146,23 @@ def instead(path: str, reply: Reply) -> Alter:
         page = site._page
         shown = {f"/{path}": reply}
         vars(site)["_page"] = lambda asked: shown.get(asked) or page(asked)
+
+    return alter
+
+
+def listing(more: str) -> Alter:
+    """Add something to the list of a folder."""
+
+    def alter(_: Published, site: Site) -> None:
+        page = site._page
+
+        def shown(asked: str) -> Reply | None:
+            reply = page(asked)
+            if asked != f"/{FOLDER}/" or reply is None:
+                return reply
+            return Reply.text(200, reply.body.decode() + more)
+
+        vars(site)["_page"] = shown
 
     return alter
 
@@ -273,6 +298,22 @@ SERVER: dict[str, tuple[Alter, Codes]] = {
         instead(f"{FOLDER}/", Reply.text(200, '<a href="x">x</a>\n' * 1_000_000)),
         {"folders": {"LISTING_TOO_LARGE"}},
     ),
+    "a list has a second page": (
+        listing('<a href="?page=2">more</a>'),
+        {"folders": {"LISTING_NAME"}},
+    ),
+    "a list makes its links lead elsewhere": (
+        listing('<base href="https://evil.invalid/">'),
+        {"folders": {"LISTING_NAME"}},
+    ),
+    "a list has a link of another kind": (
+        listing(f'<AREA shape="x" HREF = {TGZ}.exe>'),
+        {"folders": {"FILE_ADDED"}},
+    ),
+    "a signature was added": (
+        add(f"{FOLDER}/{TGZ}.crt"),
+        {"folders": {"FILE_ADDED"}},
+    ),
     "a list is none": (
         instead(f"{FOLDER}/", Reply.json(200, [])),
         {"folders": {"LISTING_MISSING"}},
@@ -393,6 +434,24 @@ def text(words: str) -> Alter:
     return lambda _, site: set_text(site, SLUG, words)
 
 
+def linked(target: str, before: str = "") -> Alter:
+    """Put a link into the page as it is shown."""
+
+    def alter(_: Published, site: Site) -> None:
+        page, path = site._page, f"/downloads/release/{SLUG}/"
+
+        def shown(asked: str) -> Reply | None:
+            reply = page(asked)
+            if asked != path or reply is None:
+                return reply
+            more = f'{before}<a href="{target}">Get it</a></body>'.encode()
+            return Reply.text(200, reply.body.replace(b"</body>", more).decode())
+
+        vars(site)["_page"] = shown
+
+    return alter
+
+
 def another(version: str, day: str, **fields: object) -> Alter:
     def alter(_: Published, site: Site) -> None:
         slug = "python-" + version.replace(".", "")
@@ -483,6 +542,22 @@ DATABASE: dict[str, tuple[Alter, Codes]] = {
         text(f"[Get it](https://www.python.org/{FOLDER}/Python-3.12.13.tbz)"),
         {"page": {"PAGE_LINK_UNKNOWN"}},
     ),
+    "the page links to a namesake by a query": (
+        linked(f"https://evil.invalid/get?file={TGZ}"),
+        {"page": {"PAGE_LINK_ELSEWHERE"}},
+    ),
+    "the page links to a namesake as browsers alone read it": (
+        linked(rf"\\evil.invalid\{TGZ}"),
+        {"page": {"PAGE_LINK_ELSEWHERE"}},
+    ),
+    "the page links to a stranger in the folder by way of another": (
+        linked(f"/{FOLDER}/x/%2e%2E/evil.exe"),
+        {"page": {"PAGE_LINK_UNKNOWN"}},
+    ),
+    "the page makes all its links lead elsewhere": (
+        linked("#", before='<BASE href="https://evil.invalid/">'),
+        {"page": {"PAGE_INCOMPLETE", "PAGE_LINK_ELSEWHERE"}},
+    ),
     "the text says that something will follow": (
         text("Windows: not delivered at publication; will follow."),
         {"page": {"PAGE_STALE"}},
@@ -510,6 +585,124 @@ def test_a_later_release_in_its_place_is_no_fault_and_is_told(made: Published, s
     assert report.status == 0
     assert "superseded: python3.12 leads to Python 3.12.14, of 2026-06-02" in report.notes
     assert "superseded" in next(one.text for one in report.lines if one.name == "latest")
+
+
+@pytest.mark.usefixtures("without_upstream")
+def test_what_is_larger_than_any_file_is_not_read_though_the_rows_say_it_is_that_large(
+    made: Published, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a manifest a size is the site's word."""
+    monkeypatch.setattr(files, "LARGEST_FILE", 1000)
+    change(TGZ, filesize=10**15)(made, site)
+    instead(f"{FOLDER}/{TGZ}", Reply(200, file=Endless()))(made, site)  # type: ignore[arg-type]
+    told = nothing_given(SECURITY.version, Named(), made.root, made.keys)
+    assert "FILE_LONGER" in codes(made.looked_at(site, told))["files"]
+
+
+@pytest.mark.usefixtures("without_upstream")
+def test_a_download_that_broke_off_is_asked_for_once_more(
+    made: Published, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = []
+    fetch = stranger.Stranger.fetch
+
+    def breaking(self: stranger.Stranger, path: str, **about: Any) -> stranger.Got:  # noqa: ANN401 (passed on)
+        if path.endswith((TGZ, XZ)) and path not in broken:
+            broken.append(path)
+            raise WorldError("broke off", code="SITE_UNREACHABLE", remedy="Again.")
+        return fetch(self, path, **about)
+
+    monkeypatch.setattr(stranger.Stranger, "fetch", breaking)
+    assert made.looked_at(site).status == 0
+    assert len(broken) == 2
+
+
+@pytest.mark.usefixtures("without_upstream")
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError()])
+def test_what_ails_this_machine_accuses_nobody(
+    made: Published, site: Site, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(stranger.Stranger, "_read", full)
+    report = made.looked_at(site)
+    assert {"THIS_MACHINE"} in codes(report).values()
+    assert (report.status, report.words) == (4, "CANNOT CHECK")
+
+
+@pytest.mark.usefixtures("without_upstream")
+def test_who_interrupts_does_not_wait_for_what_is_under_way(
+    made: Published, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    visits: list[stranger.Visit] = []
+
+    def ended(visit: stranger.Visit) -> None:
+        visits.append(visit)
+
+    monkeypatch.setattr(stranger.Visit, "end", ended)
+    monkeypatch.setattr(files._Fetching, "subject", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made.looked_at(site)
+    assert len(visits) == 1
+
+
+def test_after_the_end_of_a_visit_nothing_begins_and_nothing_goes_on() -> None:
+    visit = stranger.Visit()
+    visit.require_time()
+    visit.end()
+    for call in (visit.wait, visit.require_time):
+        with pytest.raises(WorldError, match="DEADLINE"):
+            call()
+
+
+def test_a_page_made_to_be_slow_to_read_is_read_in_one_pass() -> None:
+    """The standard library's parser needs minutes for these, and hours for as much as is read."""
+    for odd in (b"<a ", b"<a href=", b'<a href="x', b'<a "', b"<!--", b"<a\n/ "):
+        assert len(links(odd * 100_000)[0]) <= 100_000
+
+
+ATTRIBUTE = st.sampled_from(["class=x", 'title="a > b"', "id='q'", "hidden"])
+TARGET = st.text(st.characters(codec="utf-8", exclude_characters='"\r\0'), max_size=30)
+
+
+@given(st.lists(st.tuples(TARGET, ATTRIBUTE, ATTRIBUTE), max_size=5))
+def test_the_links_of_a_page_are_those_the_standard_library_finds(
+    told: list[tuple[str, str, str]],
+) -> None:
+    page = "".join(
+        f'<p>x</p><A {one}\nHref = "{html.escape(target)}" {other}>y</a>'
+        for target, one, other in told
+    )
+    wanted = [target.strip() for target, _, _ in told if target.strip()]
+    assert links(page.encode()) == (wanted, "")
+
+
+HERE = "https://www.python.org/downloads/release/x/"
+
+
+@pytest.mark.parametrize(
+    ("link", "address"),
+    [
+        ("/ftp/a", "https://www.python.org/ftp/a"),
+        ("//evil.invalid/x", "https://evil.invalid/x"),
+        ("///evil.invalid/x", "https://evil.invalid/x"),
+        (r"/\evil.invalid/x", "https://evil.invalid/x"),
+        ("ht\ntps://evil.invalid/x", "https://evil.invalid/x"),
+        ("HTTPS://WWW.Python.ORG:443/ftp/%2e%2E/%61", "https://www.python.org/a"),
+        ("/a/b//../c", "https://www.python.org/a/b/c"),
+        ("../y/?q=%41#z", "https://www.python.org/downloads/release/y/?q=A"),
+        ("https://www.python.org@evil.invalid/x", "https://evil.invalid/x"),
+        ("mailto:x@example.org", "mailto:x@example.org"),
+        ("http://[", "http://["),
+        ("https://x:y/", "https://x:y/"),
+    ],
+)
+def test_a_link_leads_where_browsers_go(link: str, address: str) -> None:
+    assert leads(HERE, link) == address
 
 
 # --- what cannot be read --------------------------------------------------------------------------
@@ -565,13 +758,12 @@ def test_a_site_that_says_later_is_asked_again_once(made: Published, site: Site)
     assert made.looked_at(site).status == 0
 
 
-@pytest.mark.usefixtures("without_upstream")
 def test_after_the_deadline_nothing_is_asked(made: Published, site: Site) -> None:
     report = made.looked_at(site, seconds=-1)
     assert report.status == 4
     found = codes(report)
     assert found.keys() == {line.name for line in report.lines} - {"manifest"}
-    unread = {"DEADLINE", "SIGNATURE_UNREAD", "FILE_UNREAD", "NOT_LOOKED_AT"}
+    unread = {"DEADLINE", "SIGNATURE_UNREAD", "FILE_UNREAD", "NOT_LOOKED_AT", "TAG_UNREAD"}
     assert set().union(*found.values()) == unread
     assert not site.log
 
@@ -587,6 +779,23 @@ def tag_again(made: Published, commit: str, *options: str) -> None:
     home = {"GNUPGHOME": str(made.home)}
     who = ["-u", made.key] if "-s" in options else []
     git(made.folder / "work", "tag", "-f", *who, *options, SECURITY.tag, commit, **home)
+    git(made.folder / "work", "push", "--quiet", "--force", "../upstream.git", SECURITY.tag)
+
+
+def long_ago(made: Published) -> None:
+    """Make a commit after the release's as if by a clock that is years behind, and another."""
+    work = made.folder / "work"
+    for day in ("2020-01-01", "2026-03-04"):
+        dates = {f"GIT_{who}_DATE": f"{day}T00:00:00Z" for who in ("AUTHOR", "COMMITTER")}
+        git(work, "commit", "--quiet", "--allow-empty", "-m", day, **dates)
+    git(work, "push", "--quiet", "../upstream.git", "HEAD:refs/heads/3.12")
+
+
+def signed_by_another(made: Published) -> None:
+    key = make_throwaway_key(made.folder / "other", "Mallory", helpers.IDENTITY)
+    home = {"GNUPGHOME": str(made.folder / "other")}
+    commit = made.manifest.commit
+    git(made.folder / "work", "tag", "-f", "-u", key, *SIGNED, SECURITY.tag, commit, **home)
     git(made.folder / "work", "push", "--quiet", "--force", "../upstream.git", SECURITY.tag)
 
 
@@ -625,6 +834,12 @@ REPOSITORY: dict[str, tuple[Callable[[Published], object], Codes, int]] = {
         {"tag": MOVED, "tag signature": {"TAG_UNREAD"}},
         1,
     ),
+    "the tag is by another key of the same name": (
+        signed_by_another,
+        {"tag": MOVED, "tag signature": {"TAG_SIGNATURE"}},
+        1,
+    ),
+    "a later commit was made by a clock that is behind": (long_ago, {}, 0),
     "the branch was rewritten": (rewritten, {"tag": MOVED}, 1),
     "the branch is gone": (
         lambda made: at_upstream(made, "update-ref", "-d", "refs/heads/3.12"),
@@ -738,6 +953,17 @@ def test_without_a_manifest_and_without_names_signatures_cannot_be_checked(
         "tag signature": {"KEY_NOT_GIVEN"},
     }
     assert report.status == 4
+
+
+@pytest.mark.parametrize("day", ["tomorrow", "2026-13-01", "<b>", 7, ["2026-03-03"]])
+def test_a_date_that_is_none_is_the_sites_fault_and_not_the_callers(
+    made: Published, site: Site, day: object
+) -> None:
+    row = {"slug": SLUG, "release_date": day}
+    answer("api/v2/downloads/release/", Reply.json(200, [row]))(made, site)
+    told = nothing_given(SECURITY.version, Named(), made.root, made.keys)
+    with pytest.raises(WorldError, match="SITE_UNREADABLE"):
+        made.looked_at(site, told)
 
 
 def test_what_is_not_public_at_all_has_no_date_to_be_looked_at_by(
@@ -885,6 +1111,32 @@ def test_the_record_of_an_amendment_stands_in_the_place_of_its_releases(
         from_record(BUGFIX.version, folders[::-1], **about)
 
 
+def test_two_records_in_folders_of_one_name_are_two(amended: Published, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    folders = [
+        unsealed(tmp_path / "a" / "3.14.3", manifest=amended.first.to_text()),
+        unsealed(tmp_path / "b" / "3.14.3", manifest_2=amended.manifest.to_text()),
+    ]
+    about: dict[str, Any] = {"named": Named(), "policy_sha256": None, "root": None}
+    told = from_record(BUGFIX.version, folders, **about)
+    assert told.manifests == (amended.first, amended.manifest)
+
+
+def test_an_older_manifest_than_the_one_that_holds_is_not_what_is_public(
+    made: Published, site: Site
+) -> None:
+    """Of a revision that was given up: genuine, and of the same version."""
+    older = made.manifest.subjects[0].model_copy(update={"sha256": "0" * 64})
+    rest = made.manifest.subjects[1:]
+    manifest = altered(made, subjects=(older, *rest), tag_object="0" * 40, commit="1" * 40)
+    report = made.looked_at(site, made.given(manifest))
+    found = codes(report)
+    assert found["tag"] == {"UPSTREAM_DIVERGED"}
+    assert "FILE_CHANGED" in found["files"]
+    assert report.status == 1
+
+
 def test_a_record_without_a_manifest_is_refused(tmp_path: Path) -> None:
     folder = unsealed(tmp_path / "3.12.13", policy="{}")
     with pytest.raises(RecordError, match="NO_MANIFEST"):
@@ -910,8 +1162,17 @@ def test_a_whole_rehearsal_stands_as_its_sealed_record_says(
     with serve(records) as address:
         site = ["--site", address.removesuffix("downloads/")]
         assert main([*asked, *site]) == 0, capsys.readouterr().out
-        assert "A REHEARSAL" in capsys.readouterr().out
+        assert "A REHEARSAL" in " ".join(capsys.readouterr().out.split())
         assert main([*asked[:7], *asked[9:], *site]) == 4
+        swapped = records / version / "manifest.json"
+        genuine = swapped.read_text()
+        other = Manifest.model_validate_json(genuine).model_copy(update={"policy_digest": "0" * 64})
+        swapped.write_text(other.to_text())
+        assert main([*asked, *site]) == 1
+        said = " ".join(capsys.readouterr().out.split())
+        assert "manifest REFUSED" in said
+        assert "of the record nothing" in said
+        swapped.write_text(genuine)
     (public / f"Python-{version}.tgz.sigstore").unlink()
     (public / f"Python-{version}.tgz").write_bytes(b"")
     with serve(records) as address:
@@ -919,6 +1180,65 @@ def test_a_whole_rehearsal_stands_as_its_sealed_record_says(
     said = capsys.readouterr().out
     assert "FILE_REMOVED" in said
     assert "FILE_SIZE" in said
+
+
+# --- how a connection fails -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Serve a body that is shorter than was said, without TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(("scheme", "words"), [("http", "broke off"), ("https", "TLS")])
+def test_how_a_connection_failed_is_said(port: int, scheme: str, words: str) -> None:
+    site = stranger.Stranger(f"{scheme}://127.0.0.1:{port}/", stranger.Visit())
+    with pytest.raises(WorldError, match="SITE_UNREACHABLE") as caught:
+        site.fetch("x")
+    assert words in str(caught.value)
+
+
+def test_a_name_that_leads_nowhere_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    site = stranger.Stranger("https://www.python.org/", stranger.Visit())
+    with pytest.raises(WorldError, match=r"SITE_UNREACHABLE.*DNS"):
+        site.fetch("x")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_server_that_outlives_every_limit_ends_the_command_with_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, as_json: bool
+) -> None:
+    """Headers that drip are read for as long as they do."""
+    ended, statuses = threading.Event(), []
+
+    def end(status: int) -> None:
+        statuses.append(status)
+        ended.set()
+
+    monkeypatch.setattr(cli_verify_release, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(os, "_exit", end)
+    with cli_verify_release._ending(argparse.Namespace(deadline=0.01, json=as_json)):
+        assert ended.wait(60)
+    said = capsys.readouterr()
+    assert statuses == [4]
+    assert "DEADLINE" in (said.out if as_json else said.err)
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -949,9 +1269,14 @@ def test_the_command_says_what_stands_and_what_was_taken_on_whose_word(
     assert main(command(made, site)) == 0
     said = capsys.readouterr().out
     assert said.splitlines()[-1] == "VERIFIED"
-    assert "you gave its file" in said
+    assert "you gave" in said
     assert made.key in said
-    assert max(map(len, said.splitlines())) <= 160
+    assert max(map(len, said.splitlines())) <= 80
+    first = " ".join(said[: said.index("what  ")].split())
+    assert "Python 3.12.13: VERIFIED" in first
+    assert f"GPG: {made.key}, as you named it" in first
+    assert f"Sigstore: {helpers.IDENTITY}" in first
+    assert "as the manifest names it" in first
 
 
 @pytest.mark.usefixtures("quick")
@@ -961,9 +1286,9 @@ def test_the_command_names_what_is_wrong_and_says_what_to_do(
     edit(DOCS, flipped)(made, site)
     assert main(command(made, site)) == 1
     said = capsys.readouterr().out
-    assert f"changed   FILE_CHANGED         {DOCS_FOLDER}/{DOCS}" in said
-    assert "REFUSED" in said.splitlines()[-2]
-    assert said.splitlines()[-1].startswith("What to do: ")
+    assert "  changed  FILE_CHANGED: SHA-256\n" in said
+    assert f"\n           {DOCS_FOLDER}/{DOCS}\n" in said
+    assert "\nREFUSED\nWhat to do: " in said
 
 
 @pytest.mark.usefixtures("quick")
@@ -973,7 +1298,8 @@ def test_the_command_tells_a_monitor_the_same_as_json(
     edit(DOCS, flipped)(made, site)
     assert main(command(made, site, "--json")) == 1
     found = json.loads(capsys.readouterr().out)
-    assert (found["status"], found["verdict"], found["version"]) == (1, "REFUSED", "3.12.13")
+    about = (1, 1, "REFUSED", "3.12.13")
+    assert tuple(found[name] for name in ("form", "status", "verdict", "version")) == about
     (changed,) = found["changes"]
     assert changed["what"] == f"{DOCS_FOLDER}/{DOCS}"
     assert {line["name"]: line["outcome"] for line in found["lines"]}["tag"] == "verified"
@@ -986,6 +1312,12 @@ def test_the_command_tells_a_monitor_the_same_as_json(
         ["--jobs", "99"],
         ["--identity", "x@example.org"],
         ["--key", "ABC"],
+        ["--key", "Z" * 40],
+        ["--deadline", "nan"],
+        ["--deadline", "inf"],
+        ["--site", "http://www.python.org/"],
+        ["--site", "www.python.org"],
+        ["--docs", "https://user@docs.python.org/"],
         ["--record", "records/3.12.13"],
         ["--keys", "/nonexistent"],
         ["--trust-root", "sha256:x"],
@@ -1012,6 +1344,26 @@ def test_where_nothing_can_be_compared_the_status_says_why(
     assert main([*asked, "--json"]) == status
     found = json.loads(capsys.readouterr().out)
     assert (found["status"], found["lines"][0]["code"]) == (status, code)
+
+
+def test_every_code_is_in_the_documents_and_no_other() -> None:
+    """A monitor goes by them."""
+    project = Path(__file__).parents[1]
+    sources = [*(project / "relkit/verify_release").glob("*.py")]
+    sources += [project / "relkit/cli_verify_release.py", project / "relkit/cli_release_given.py"]
+    code = re.compile(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"')
+    used = {one for path in sources for one in code.findall(path.read_text("utf-8"))}
+    used = {one for one in used if not one.startswith(("GIT_", "SSH_", "XDG_"))}
+    text = (project / "docs/verify-release.md").read_text("utf-8").partition("### Codes")[2]
+    told = {
+        one for row in text.splitlines() for one in re.findall(r"`([A-Z0-9_]+_[A-Z0-9]+)`", row)
+    }
+    elsewhere = {"SITE_FAILED", "SITE_THROTTLED", "SITE_DENIED", "SITE_MISSING", "SITE_REDIRECT"}
+    elsewhere |= {"DEADLINE", "TAG_NOT_ANNOTATED", "TAG_NAME_MISMATCH", "TAG_NOT_ON_COMMIT"}
+    elsewhere |= {"SIGNATURE_SIGSTORE_INVALID", "SIGNATURE_SIGSTORE_IDENTITY", "SBOM_SUBJECT"}
+    elsewhere |= {"SIGNATURE_GPG_INVALID", "SIGNATURE_GPG_KEY", "SIGNATURE_GPG_COUNT"}
+    assert used - told == set()
+    assert told - used - elsewhere - {"SIGNATURE_GPG_WEAK"} == set()
 
 
 def test_the_trust_root_of_the_package_is_one_and_needs_no_network() -> None:

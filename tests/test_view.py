@@ -123,6 +123,21 @@ def test_what_others_wrote_is_shown_and_never_interpreted(make: Callable[[], Vie
     )
 
 
+def test_each_line_of_a_refusal_is_a_line() -> None:
+    error = CheckError("it lacks:\n  <a>\n  b", code="X", remedy="Do a.\nThen b.")
+    shown = view.refusal(error).html
+    lines = ["X: it lacks:", "  &lt;a&gt;", "  b", "What to do: Do a.", "Then b."]
+    assert re.findall(r"<p[^>]*>(?:<b>)?(.*?)(?:</b>)?</p>", shown) == lines
+
+
+def test_a_digest_in_a_line_is_broken_and_never_cut_and_a_command_can_be_copied() -> None:
+    digest, command = "0" * 64, "relkit verify \\\n  --policy <x>"
+    for shown in (view.line(digest), view.verbatim(command)):
+        ((_, style),) = read(shown).attributes
+        assert "overflow-wrap:anywhere" in (style or "")
+    assert html.escape(command) in view.verbatim(command).html
+
+
 def test_line_ends_in_a_cell_are_line_ends_in_both_forms() -> None:
     shown = view.table(("a", "b"), [("x\ny\tz", "w")])
     assert "x\ny\tz" in shown.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time as clocks
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from relkit import awaiting, cli_run
 from relkit.awaiting import duration, held_up, wait
-from relkit.errors import GateError, RecordError, UsageError, WaitingError
+from relkit.errors import GateError, RecordError, UsageError, WaitingError, WorldError
 from relkit.history import History
 from relkit.page import page
 from relkit.run import Run
@@ -58,6 +59,7 @@ def test_what_is_awaited_is_shown_with_people_and_times_in_their_zone(
     assert "2026-05-05 13:00 UTC (Tue 22:00 Asia/Tokyo)" in text
     assert "1 h 00 min" in text
     assert "bake" in text
+    assert max(map(len, text.splitlines())) <= 80
     assert "Tue 22:00 Asia/Tokyo" in page(run)
 
 
@@ -218,6 +220,51 @@ def test_a_run_that_somebody_has_open_is_waited_for() -> None:
         Time().wait([broken], limit=600)
 
 
+def test_a_network_that_is_away_is_waited_for_and_said_once() -> None:
+    away = WorldError("no answer", code="SITE_UNREACHABLE", remedy="Look.")
+    said: list[str] = []
+    time = Time()
+    answers = iter((away, away, False))
+
+    def look() -> bool:
+        answer: bool | WorldError = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert wait(look, time.now + 600, sleep=time.sleep, clock=time.clock, say=said.append)
+    assert len(said) == 1
+    assert "SITE_UNREACHABLE: no answer" in said[0]
+
+
+@pytest.mark.parametrize("clock", ["monotonic", "time"])
+def test_time_goes_on_by_either_clock_and_back_by_none(
+    monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    """A laptop that slept has a monotonic clock that did not; a wall clock may be set back."""
+    before = awaiting.clock()
+    moved = getattr(clocks, clock)() + 7200
+    monkeypatch.setattr(clocks, clock, lambda: moved)
+    assert awaiting.clock() >= before + 7200
+    monkeypatch.setattr(clocks, clock, lambda: 0.0)
+    assert awaiting.clock() >= before
+
+
+def test_after_a_sleep_longer_than_the_limit_there_is_one_look_and_no_more() -> None:
+    time = Time()
+    looks = []
+
+    def slept(seconds: float) -> None:
+        time.sleep(seconds + 10_000)
+
+    def look() -> bool:
+        looks.append(time.now)
+        return True
+
+    assert not wait(look, time.now + 7200, sleep=slept, clock=time.clock)
+    assert len(looks) == 1
+
+
 # --- the command ------------------------------------------------------------------------------
 
 
@@ -269,6 +316,50 @@ def test_batch_waits_as_long_as_it_was_told(
     attempts = Attempts(monkeypatch, *statuses)
     assert attempts.run(wait) == (1 if wait == "1h" else 75)
     assert attempts.left == left
+
+
+def test_another_process_that_goes_on_with_the_run_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempts = Attempts(monkeypatch, 75)
+    held = RecordError("open elsewhere", code="RUN_LOCKED", remedy="Wait.")
+    ends = iter((75, held, 1))
+
+    def attempt(*_: object) -> int:
+        end: int | RecordError = next(ends)
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    monkeypatch.setattr(cli_run, "_attempt", attempt)
+    assert attempts.run("1h") == 1
+    assert "RUN_LOCKED: open elsewhere" in capsys.readouterr().err
+
+
+def test_a_run_that_is_open_elsewhere_from_the_start_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempts = Attempts(monkeypatch)
+
+    def attempt(*_: object) -> int:
+        raise RecordError("open elsewhere", code="RUN_LOCKED", remedy="Wait.")
+
+    monkeypatch.setattr(cli_run, "_attempt", attempt)
+    with pytest.raises(RecordError, match="RUN_LOCKED"):
+        attempts.run("1h")
+
+
+def test_what_is_awaited_is_told_from_the_ledger_while_the_world_does_not_answer(
+    world: toy.Toy, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baking(world, record)
+
+    def away(_: object) -> None:
+        raise WorldError("no answer", code="SITE_UNREACHABLE", remedy="Look.")
+
+    monkeypatch.setattr(cli_run, "open_run", away)
+    monkeypatch.setattr(cli_run, "folder_of", lambda _: record)
+    assert "the cake" in cli_run._awaited(argparse.Namespace())
 
 
 def test_who_gives_up_waiting_says_what_is_awaited(

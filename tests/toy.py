@@ -196,7 +196,13 @@ class People(Outside):
         """Return what the first person in a role would answer."""
         name = who or POLICY.person(role).name
         text = decision_text(
-            request, who=name, role=role, verdict=verdict, reason=reason, at=at or self.now()
+            request,
+            who=name,
+            role=role,
+            verdict=verdict,
+            reason=reason,
+            at=at or self.now(),
+            typed=request.typed,
         )
         return Pens().sign(who=name, text=text)
 

@@ -65,7 +65,13 @@ class Answering(toy.People):
     ) -> Signed:
         name = who or next(name for name, its in self.roles.items() if its == role)
         text = decision_text(
-            request, who=name, role=role, verdict=verdict, reason=reason, at=at or self.now()
+            request,
+            who=name,
+            role=role,
+            verdict=verdict,
+            reason=reason,
+            at=at or self.now(),
+            typed=request.typed,
         )
         return self.attestor.sign(who=name, text=text)
 
@@ -110,9 +116,13 @@ class Maker:
         """The instance's trusted root."""
         return self.sigstore.trusted_root().encode()
 
-    def run(self, folder: Path, *, days: int = 0, nonce: str = "nonce-1") -> History:
+    def run(
+        self, folder: Path, *, days: int = 0, nonce: str = "nonce-1", rehearsal: bool = True
+    ) -> History:
         """Carry the toy release through, so many days later; return its history."""
-        outside = toy.Toy.at(folder / "world", policy=self.policy(), nonce=nonce)
+        outside = toy.Toy.at(
+            folder / "world", policy=self.policy(), nonce=nonce, rehearsal=rehearsal
+        )
         people = Answering(folder / "world" / "people.json")
         people.attestor, people.roles = self.attestor, self.roles
         outside.clock.time += timedelta(days=days)

@@ -165,21 +165,22 @@ def peps_at(folder: Path) -> Path:
 
 
 def announcements(
-    folder: Path, reach: Reach, *, blog: bool = True, posts: Posts | None = None
+    folder: Path, reach: Reach, *, blog: bool = True, posts: Posts | None = None, own: str = ""
 ) -> GitAnnouncements:
-    """Make the real form on `folder`/peps.git and blog.git, which are made if need be."""
-    peps, other = folder / "peps.git", folder / "blog.git"
+    """Make the real form on `folder`/peps.git and blog.git, which are made if need be.
+
+    `own` is the folder of one of several who do that.
+    """
+    peps, other, mine = folder / "peps.git", folder / "blog.git", folder / own
     if not peps.exists():
         peps_at(peps)
         put(bare_at(other), {"README.md": "A blog.\n"})
     return GitAnnouncements(
-        folder=folder / "drafts",
-        peps=reach.branch(peps, folder / "copies/peps.git"),
+        folder=mine / "drafts",
+        peps=reach.branch(peps, mine / "copies/peps.git"),
         manager=RM,
         posts=posts or Posts(()),
-        blog=reach.branch(other, folder / "copies/blog.git", "release", start=True)
-        if blog
-        else None,
+        blog=reach.branch(other, mine / "copies/blog.git", "release", start=True) if blog else None,
         post_name="python-3150b1",
     )
 

@@ -90,7 +90,39 @@ class ReleaseFile:
         self._branch.commit(edited, message, self._who, when)
 
 
-class GitAnnouncements:
+class DraftsAndData:
+    """What the forms of the port `Announcements` share: drafts in a folder, and release data."""
+
+    def __init__(self, folder: Path, release_data: ReleaseFile) -> None:
+        self._drafts = Drafts(folder)
+        self._data = release_data
+
+    def draft(self, *, channel: str, text: str) -> None:
+        """Write a draft; one that was there with other words is kept under another name."""
+        self._drafts.put(channel, text)
+
+    def drafted(self, *, channel: str) -> str | None:
+        """Return the draft for a channel."""
+        return self._drafts.get(channel)
+
+    def record_release(self, *, series: str, version: str, day: str) -> None:
+        """Commit a release date to the release data, and to the release PEP."""
+        self._data.record(series, version, iso_day(day))
+
+    def recorded_release(self, *, series: str, version: str) -> str | None:
+        """Return the date (ISO) recorded for a version, once it counts as released."""
+        return self._data.day_of(series, version)
+
+    def set_status(self, *, series: str, status: str) -> None:
+        """Commit the status of a series to the release data."""
+        self._data.set_status(series, status)
+
+    def status(self, *, series: str) -> str | None:
+        """Return the status of a series there; None: the data does not have the series."""
+        return self._data.status(series)
+
+
+class GitAnnouncements(DraftsAndData):
     """The form of the port `Announcements` on git repositories and public addresses.
 
     `folder` is that of this release's drafts. `peps` is the branch with the release data. `blog`
@@ -108,8 +140,7 @@ class GitAnnouncements:
         blog: Branch | None = None,
         post_name: str = "",
     ) -> None:
-        self._drafts = Drafts(folder)
-        self._data = ReleaseFile(peps, manager)
+        super().__init__(folder, ReleaseFile(peps, manager))
         self._manager = manager
         self._posts = posts
         self._blog = blog
@@ -124,7 +155,7 @@ class GitAnnouncements:
         before = self._drafts.get(channel)
         if channel == BLOG and self._blog is not None:
             self._commit_post(self._blog, before, text)
-        self._drafts.put(channel, text)
+        super().draft(channel=channel, text=text)
 
     def _commit_post(self, blog: Branch, before: str | None, text: str) -> None:
         require_text(text)
@@ -149,23 +180,7 @@ class GitAnnouncements:
         """Return the draft for a channel; that for the blog as it is in the blog's repository."""
         if channel == BLOG and self._blog is not None:
             return self._blog.read(self._post)
-        return self._drafts.get(channel)
-
-    def record_release(self, *, series: str, version: str, day: str) -> None:
-        """Commit a release date to the release data, and to the release PEP."""
-        self._data.record(series, version, iso_day(day))
-
-    def recorded_release(self, *, series: str, version: str) -> str | None:
-        """Return the date (ISO) recorded for a version, once it counts as released."""
-        return self._data.day_of(series, version)
-
-    def set_status(self, *, series: str, status: str) -> None:
-        """Commit the status of a series to the release data."""
-        self._data.set_status(series, status)
-
-    def status(self, *, series: str) -> str | None:
-        """Return the status of a series there; None: the data does not have the series."""
-        return self._data.status(series)
+        return super().drafted(channel=channel)
 
     def post(self, *, url: str) -> str | None:
         """Return the text of a public post; None: no such post."""

@@ -12,7 +12,8 @@ import re
 import shutil
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -34,6 +35,26 @@ END_SECONDS = 10.0
 """How long a build may take to say which process it is, and then to die."""
 MOST_LOST = 5
 """A build whose attempts are lost so often has failed: starting it again does not help."""
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Let one process at a time decide what is started or cancelled.
+
+    The lock lies where nothing is ever put aside: who waits for it waits for the right one.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = hold(lock, fcntl.LOCK_EX)
+    if held is None:
+        raise WorldError(
+            f"{lock} cannot be locked, so nothing was started or cancelled",
+            code="NO_LOCKS",
+            remedy="Keep the builds on a file system of this machine that has locks.",
+        )
+    try:
+        yield
+    finally:
+        os.close(held)
 
 
 def delivered_by(folder: Path, *, nonce: str, name: str) -> Path | None:

@@ -89,7 +89,7 @@ def sign_with_ssh(text: str, key: Path) -> Signed:
     The public half lies beside a private key as ``.pub``, as OpenSSH keeps it. Raises `WorldError`
     (``SSH_…``), `VerificationError`.
     """
-    public = ssh.public_key(key if key.suffix == ".pub" else key.with_name(f"{key.name}.pub"))
+    public = ssh.public_key(key if key.suffix == ".pub" else Path(f"{key}.pub"))
     signature = ssh.sign(text, key=key, namespace=NAMESPACE)
     ssh.verify(text, signature, key=public, namespace=NAMESPACE)
     return Signed(scheme="ssh", text=text, signature=signature)

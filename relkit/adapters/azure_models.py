@@ -64,6 +64,11 @@ class Made(Model):
         """The parameters; none where the service does not tell them."""
         return self.template_parameters or {}
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was cancelled, or is about to be."""
+        return self.status == "cancelling" or self.result == "canceled"
+
     def queued_at_least(self, since: datetime) -> bool:
         """Tell whether it was queued then or later; one without a time may have been."""
         return self.queue_time is None or self.queue_time >= since

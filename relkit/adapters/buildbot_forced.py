@@ -7,7 +7,6 @@ found again by its reason, which has the run's nonce.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,30 +15,26 @@ from typing import Any
 from urllib.parse import quote
 
 from relkit.adapters.buildbot_login import Login
-from relkit.adapters.buildbot_rows import (
-    API,
-    BuilderRow,
-    BuildRow,
-    RequestRow,
-    SchedulerRow,
-    fresh,
-    result_of,
-    rows,
+from relkit.adapters.buildbot_requests import (
+    COMMIT,
+    PROPERTIES,
+    REASON,
+    VERSION,
+    Requests,
+    asked_of,
+    not_there,
+    reason_of,
 )
+from relkit.adapters.buildbot_rows import API, SchedulerRow, result_of, rows
 from relkit.adapters.buildbot_words import ahead, broken_step, tail_of
-from relkit.adapters.git_names import check_id
 from relkit.adapters.rest import Rest
-from relkit.adapters.value_files import safe_name
 from relkit.adapters.web import quoted
 from relkit.errors import CheckError, WorldError
 from relkit.values import Build, BuildState
 
-COMMIT, VERSION, REASON = PROPERTIES = ("git_commit", "cpython_release", "reason")
-NUMBER = re.compile(r"3\.[0-9]{1,3}\.[0-9]{1,3}((a|b|rc)[0-9]{1,3})?")
-RUN = re.compile(r"[0-9]{1,9}")
 GREEN = {"success", "warnings"}
 ROUNDED_SECONDS = 2.0
-CANCEL_SECONDS = 10.0
+CANCEL_SECONDS = 60.0
 LATE = timedelta(hours=24)
 """After so long without a worker, or without an end, people are to be asked."""
 
@@ -63,6 +58,7 @@ class ForcedBuild:
         self._rest = rest
         self._scheduler = scheduler
         self._name = builder
+        self._requests = Requests(rest, builder)
         self._login = Login(rest, login, forget)
 
     def builder(self) -> str:
@@ -71,7 +67,7 @@ class ForcedBuild:
 
     def find(self, *, build: Build, since: datetime) -> str | None:
         """Return the request that was made for a build at or after `since`, as our clock had it."""
-        found = self._made_for(build)
+        found = self._requests.made_for(build)
         if not found:
             return None
         from_then = since.timestamp() + ahead(self._rest) - ROUNDED_SECONDS
@@ -87,22 +83,33 @@ class ForcedBuild:
 
     def start(self, *, build: Build) -> str:
         """Have it built; where a request for this very build has not ended, that is the run."""
-        going = [one for one in self._made_for(build) if not one.complete]
+        going = [one for one in self._requests.made_for(build) if not one.complete]
         if going:
             return str(going[0].buildrequestid)
-        number = str(self._builder().builderid)
+        number = str(self._requests.builder().builderid)
         self._require_scheduler()
-        fields = dict(zip(PROPERTIES, _asked(build), strict=True))
+        fields = dict(zip(PROPERTIES, asked_of(build), strict=True))
         path = f"forceschedulers/{quote(self._scheduler, safe='')}"
         said = self._login.control(path, "force", {"builderid": number, **fields})
         match said:
             case [_, {**requests}] if isinstance(run := requests.get(number), int):
-                return str(run)
+                return str(self._first(build, run))
         raise self._rest.unknown(f"{path} answered {quoted(str(said))}")
+
+    def _first(self, build: Build, run: int) -> int:
+        """Return the run that counts where the same was forced from two machines at once.
+
+        Neither saw the other's when it looked. Both see both now: the older one is kept.
+        """
+        every = self._requests.made_for(build)
+        first = min((one.buildrequestid for one in every if not one.complete), default=run)
+        if first < run:
+            self.cancel(build=build, run=str(run))
+        return min(first, run)
 
     def state(self, *, build: Build, run: str) -> BuildState:
         """Tell how a request stands: running also while it waits for a worker."""
-        request = self._request(build, run)
+        request = self._requests.request(build, run)
         since = datetime.fromtimestamp(request.submitted_at, UTC)
         if not request.complete:
             going = "runs" if request.claimed else "waits for a worker"
@@ -114,7 +121,7 @@ class ForcedBuild:
         if result in GREEN:
             detail = f"{result} at {self._name}, request {run}"
             return BuildState(status="done", detail=detail, since=since)
-        step = broken_step(self._rest, self._build(run))
+        step = broken_step(self._rest, self._requests.build_of(run))
         why = f"{result} at {self._name}, request {run}: {step}"
         last = self.log(build=build, run=run).strip().rpartition("\n")[2]
         return BuildState(status="failed", detail=quoted(f"{why}: {last}"), since=since)
@@ -133,7 +140,7 @@ class ForcedBuild:
                 code="FILE_MISSING",
                 remedy="Let another service make them: nothing built on the buildbots is released.",
             )
-        state, made = self.state(build=build, run=run), self._build(run)
+        state, made = self.state(build=build, run=run), self._requests.build_of(run)
         if state.status != "done" or made is None:
             raise CheckError(
                 f"{build.name} is not done: {state.status} {state.detail}",
@@ -152,11 +159,11 @@ class ForcedBuild:
 
     def cancel(self, *, build: Build, run: str) -> None:
         """End a request with its build, and see that it has ended."""
-        if self._request(build, run).complete:
+        if self._requests.request(build, run).complete:
             return
-        self._login.control(f"buildrequests/{run}", "cancel", {REASON: _reason(build)})
+        self._login.control(f"buildrequests/{run}", "cancel", {REASON: reason_of(build)})
         end = monotonic() + CANCEL_SECONDS
-        while not self._request(build, run).complete:
+        while not self._requests.request(build, run).complete:
             if monotonic() > end:
                 raise WorldError(
                     f"{self._rest.name}: request {run} was cancelled and still goes on",
@@ -167,93 +174,20 @@ class ForcedBuild:
 
     def log(self, *, build: Build, run: str) -> str:
         """Return the end of the log of the step that broke, or else of the last one."""
-        self._request(build, run)
-        made = self._build(run)
+        self._requests.request(build, run)
+        made = self._requests.build_of(run)
         return "" if made is None else tail_of(self._rest, made)
-
-    def _made_for(self, build: Build) -> list[RequestRow]:
-        """Return the requests for exactly this build of this run."""
-        asked = _asked(build)
-        query = [
-            ("builderid__eq", str(self._builder().builderid)),
-            *(("property", name) for name in PROPERTIES),
-            ("order", "-buildrequestid"),
-            fresh("buildrequestid"),
-        ]
-        every = rows(self._rest, "buildrequests", RequestRow, query)
-        return [one for one in every if _told(one) == asked]
-
-    def _request(self, build: Build, run: str) -> RequestRow:
-        """Return a request, which must be for this build."""
-        asked = _asked(build)
-        if not RUN.fullmatch(run):
-            raise WorldError(
-                f"{quoted(run)!r} is not the number of a request",
-                code="BAD_RUN",
-                remedy="See the journal of the builds.",
-            )
-        query = [("property", "*"), ("buildrequestid__eq", run), fresh("buildrequestid")]
-        found = rows(self._rest, "buildrequests", RequestRow, query)
-        if [_told(one) for one in found] != [asked]:
-            told = quoted("; ".join(" ".join(_told(one)) for one in found))
-            raise WorldError(
-                f"{self._rest.name}: request {run} is for {told or 'nothing'}, "
-                f"not for {' '.join(asked)}",
-                code="SUBJECT_MISMATCH",
-                remedy="Somebody changed the master or its data: ask those who run it.",
-            )
-        return found[0]
-
-    def _build(self, run: str) -> BuildRow | None:
-        """Return the newest build of a request; None: there is none yet."""
-        query = [("property", "*"), fresh("buildid")]
-        found = rows(self._rest, f"buildrequests/{run}/builds", BuildRow, query)
-        return max(found, key=lambda one: one.buildid, default=None)
-
-    def _builder(self) -> BuilderRow:
-        """Return the builder by its name: its number differs from master to master."""
-        for one in rows(self._rest, "builders", BuilderRow, [fresh("builderid")]):
-            if one.name == self._name and one.masterids:
-                return one
-        raise self._not_there(f"there is no builder {self._name}")
 
     def _require_scheduler(self) -> None:
         """Refuse a scheduler that is not there, or would drop what tells runs apart."""
         schedulers = rows(self._rest, "forceschedulers", SchedulerRow)
         mine = next((one for one in schedulers if one.name == self._scheduler), None)
         if mine is None or self._name not in mine.builder_names:
-            raise self._not_there(f"no force scheduler {self._scheduler} is for {self._name}")
+            raise not_there(self._rest, f"no force scheduler {self._scheduler} is for {self._name}")
         if lacking := sorted({*PROPERTIES} - set(_parameters(mine.all_fields))):
-            raise self._not_there(f"the force scheduler {self._scheduler} takes no {lacking[0]}")
-
-    def _not_there(self, what: str) -> WorldError:
-        return WorldError(
-            f"{self._rest.name}: {what}",
-            code="BUILDER_UNKNOWN",
-            remedy="Correct the world's file, or have the builder added to the configuration of "
-            "the master.",
-        )
-
-
-def _asked(build: Build) -> tuple[str, ...]:
-    """Return the `PROPERTIES` of a build."""
-    return (build.commit, build.version, _reason(build))
-
-
-def _told(request: RequestRow) -> tuple[str, ...]:
-    return tuple(request.words(name) for name in PROPERTIES)
-
-
-def _reason(build: Build) -> str:
-    """Return what a request is found by, checked to be plain words."""
-    if not NUMBER.fullmatch(build.version):
-        raise WorldError(
-            f"{quoted(build.version)!r} is not the version of a release",
-            code="BAD_VERSION",
-            remedy="Versions are as 3.15.0b1.",
-        )
-    name, nonce = safe_name(build.name), safe_name(build.nonce)
-    return f"relkit {nonce} {name} {build.version} {check_id(build.commit)}"
+            raise not_there(
+                self._rest, f"the force scheduler {self._scheduler} takes no {lacking[0]}"
+            )
 
 
 def _parameters(fields: list[dict[str, Any]]) -> Iterator[str]:

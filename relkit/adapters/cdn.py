@@ -7,7 +7,6 @@ places near this machine are seen; others can be behind for hours, so look again
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +17,12 @@ import requests
 
 from relkit.adapters.cdn_purge import Progress, Purger
 from relkit.adapters.pacing import Pace, PacedWeb, Sleep
-from relkit.adapters.public import GONE, NOT_FOUND, OK, PublicSite, Verify, checked
+from relkit.adapters.public import GONE, NOT_FOUND, OK, PublicSite, Verify, checked, summed
 from relkit.adapters.purge_notes import Clocks, Moment, Notes
-from relkit.adapters.web import MAX_TEXT_BYTES, TIMEOUT_SECONDS, body, chunks, content_type
+from relkit.adapters.web import MAX_TEXT_BYTES, TIMEOUT_SECONDS, content_type, quoted
 from relkit.errors import WorldError
 from relkit.ports import Downloads
-from relkit.values import Fetched, StoredFile
+from relkit.values import Fetched
 
 Origin = Callable[[tuple[str, ...]], Mapping[str, tuple[int, str] | None]]
 """For public paths of files: size and SHA-256 of each as it lies on the download server."""
@@ -53,7 +52,8 @@ class CdnSite(PublicSite):
 
     `origin` tells what lies on the download server (`origin_of`). `notes` is a file of this run
     alone, in which is kept what was purged when, with the ids of the answers. `api`, `service`,
-    `key` and `denied` are as `Purger` has them. `progress` is told ``3 of 130: …``.
+    `key` and `denied` are as `Purger` has them. The deadline counts from each `purged`, by the
+    machine's clock of `clocks`. `progress` is told ``3 of 130: …``.
     """
 
     def __init__(  # noqa: PLR0913 (each is another fact about the world)
@@ -80,6 +80,7 @@ class CdnSite(PublicSite):
         interface = PacedWeb(api, pace, timeout_seconds, sleep)
         self._purger = Purger(site, interface, service, key, denied)
         self._notes = Notes(notes, clocks or Clocks())
+        self._now = self._notes.clocks.machine
         self._origin, self._progress, self._sleep = origin, progress, sleep
         self._deadline = deadline_seconds
 
@@ -107,11 +108,11 @@ class CdnSite(PublicSite):
         since = self._notes.begun(paths)
         if since is None:
             return False
-        end, pause = time.monotonic() + self._deadline, PAUSE_SECONDS
+        end, pause = self._now() + self._deadline, PAUSE_SECONDS
         truth = self._origin(tuple(path for path in paths if not path.endswith("/")))
         doubts = self._look(paths, truth, since, end)
         for _ in range(PURGES):
-            if not doubts or time.monotonic() + pause > end:
+            if not doubts or self._now() + pause > end:
                 break
             self._sleep(pause)
             pause *= 2
@@ -135,62 +136,64 @@ class CdnSite(PublicSite):
     ) -> dict[str, Doubt]:
         """Fetch paths, a few at a time; return what is not proven of them."""
 
+        def in_time() -> None:
+            if self._now() > end:
+                raise WorldError(
+                    "no time was left for it", code="CDN_UNSEEN", remedy="Run it again."
+                )
+
         def look(path: str) -> Doubt | None:
-            if time.monotonic() > end:
-                return Doubt("there was no time to look at it", old=False)
             try:
+                in_time()
                 if path in truth:
-                    return self._file(path, truth[path])
-                return self._page(path, since)
+                    return self._file(path, truth[path], in_time)
+                return self._page(path, since, in_time)
             except WorldError as error:
                 return Doubt(str(error), old=False)
 
         found = {}
         with ThreadPoolExecutor(THREADS) as pool:
-            for number, (path, doubt) in enumerate(
-                zip(paths, pool.map(look, paths), strict=True), 1
-            ):
+            looks = zip(paths, pool.map(look, paths), strict=True)
+            for number, (path, doubt) in enumerate(looks, 1):
                 self._progress(f"{number} of {len(paths)}: read {path}")
                 if doubt is not None:
                     found[path] = doubt
         return found
 
-    def _file(self, path: str, truth: tuple[int, str] | None) -> Doubt | None:
+    def _file(
+        self, path: str, truth: tuple[int, str] | None, in_time: Callable[[], None]
+    ) -> Doubt | None:
         """Compare a file with what the origin has."""
         limit = max(truth[0] if truth else 0, MAX_TEXT_BYTES)
-        digest, size = hashlib.sha256(), 0
         with self._web.request("GET", checked(path)) as response:
             status = response.status_code
-            for chunk in chunks(response) if status == OK else ():
-                digest.update(chunk)
-                size += len(chunk)
-                if size > limit:  # nobody says how much more would come
-                    break
+            got = summed(response, limit, each=in_time) if status == OK else None
             if _unseen(status):
                 return Doubt(f"answered {status}", old=False)
             if truth is None and status in {NOT_FOUND, GONE}:
                 return None
-            if status == OK and (size, digest.hexdigest()) == truth:
+            if got is not None and got == truth:
                 return None
-            more = f"more than {limit}" if size > limit else f"{size}"
-            got = f"{more} bytes, {digest.hexdigest()}" if status == OK else "no file"
-            there = f"{truth[0]} bytes, {truth[1]}" if truth else "no such file"
-            kind = f" {content_type(response)}" if content_type(response) == "text/html" else ""
-            words = f"the public gets {status}{kind}, {got}; the origin has {there}"
+            found, there = (f"{x[0]} bytes, {x[1]}" if x else "no file" for x in (got, truth))
+            more = "more than the " if got and got[0] > limit else ""
+            kind = " text/html" if content_type(response) == "text/html" else ""
+            if packed := quoted(response.headers.get("Content-Encoding", "")):
+                kind += f" packed by {packed}"
+            words = f"the public gets {status}{kind}, {more}{found}; the origin has {there}"
             return Doubt(f"{words}; age {_age_in_words(response)}", old=True)
 
-    def _page(self, path: str, since: Moment) -> Doubt | None:
+    def _page(self, path: str, since: Moment, in_time: Callable[[], None]) -> Doubt | None:
         """Look whether an answer was made by the origin after the purge was begun."""
         gone_by = self._notes.clocks.since(since)
         with self._web.request("GET", checked(path)) as response:
-            content = body(response)
+            _, digest = summed(response, MAX_TEXT_BYTES, each=in_time)
             status, age = response.status_code, _age(response)
             if status not in ANSWERS:
                 return Doubt(f"answered {status}", old=not _unseen(status))
             # What is 5 seconds old by its header may be nearly 6.
             if age is not None and age + 1 <= gone_by:
                 return None
-            words = f"the public gets {status}, {hashlib.sha256(content).hexdigest()}"
+            words = f"the public gets {status}, {digest}"
             ages = f"age {_age_in_words(response)}, purged {gone_by:.0f} s ago"
             return Doubt(f"{words}; {ages}", old=True)
 
@@ -223,14 +226,10 @@ def origin_of(downloads: Downloads) -> Origin:
 
     def origin(paths: tuple[str, ...]) -> dict[str, tuple[int, str] | None]:
         stored = downloads.placed_all(paths=tuple(path[1:] for path in paths)) if paths else {}
-        found = {path: stored[path[1:]] for path in paths}
-        return {path: _known(file) for path, file in found.items()}
+        found = ((path, stored[path[1:]]) for path in paths)
+        return {path: (x.artifact.size, x.artifact.sha256) if x else None for path, x in found}
 
     return origin
-
-
-def _known(file: StoredFile | None) -> tuple[int, str] | None:
-    return None if file is None else (file.artifact.size, file.artifact.sha256)
 
 
 def _unseen(status: int) -> bool:

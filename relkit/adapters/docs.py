@@ -1,36 +1,40 @@
 """The documentation server as a folder, and the links among the docs of the download server.
 
-An unpacked version appears by one rename, after its digest was noted beside the versions, in
-``.relkit/<version>.json``: killed at any instant it is there whole, or not at all.
+An unpacked version appears by one rename, after its digest was noted beside the versions: killed at
+any instant it is there whole, or not at all.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
 import os
-import re
 import shutil
 import stat
-from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from relkit.adapters.disk import failing, sync_folder
 from relkit.adapters.docs_archive import Member, copied, opened_archive
+from relkit.adapters.docs_shared import (
+    FILE_MODE,
+    FOLDER_MODE,
+    NOTES,
+    SharedDocs,
+    content_of,
+    is_unpacking,
+    new_link,
+    note,
+)
+from relkit.adapters.downloads_shared import in_the_way
 from relkit.adapters.subjects import digest_changed, opened
-from relkit.errors import CheckError, UsageError, WorldError
-from relkit.release import Version
-from relkit.values import Unpacked, canonical
 
 SERVER = "docs server"
-
-NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?!\.)){0,100}", flags=re.ASCII)
-FILE_MODE, FOLDER_MODE = 0o644, 0o755
-NOTES, UNPACKING = ".relkit", ".unpacking-"
 PIECE = 1 << 20
+TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
-class FolderDocs:
+class FolderDocs(SharedDocs):
     """`relkit.ports.Docs` as folders.
 
     Versions are unpacked below `releases` (``release/`` of the docs server), `links` is where the
@@ -41,100 +45,75 @@ class FolderDocs:
     def __init__(self, *, releases: Path, links: Path, source: Path) -> None:
         self._releases, self._links, self._source = releases, links, source
 
-    def unpack(self, *, version: str, name: str, sha256: str) -> None:
-        """Unpack a collected archive of HTML docs, without the folder at its top.
+    def _failing(self, action: str) -> AbstractContextManager[None]:
+        return failing(action, SERVER)
 
-        Raises `CheckError`: ``ARTIFACT_MISSING``, ``DIGEST_CHANGED``, ``DOCS_EXIST``,
-        ``DOCS_CHANGED``, ``ARCHIVE_UNSAFE``, ``ARCHIVE_BROKEN``.
-        """
-        target = self._releases / str(Version.parse(version))
-        with failing(f"unpack {checked(name)}", SERVER):
-            if os.path.lexists(target):
-                self._check_same(version, sha256)
-                return
-            _make_folder(self._releases)
-            new = self._releases / f"{UNPACKING}{version}"
-            shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
-            try:
-                self._unpack(new, name, sha256)
-                self._note(version, sha256, *listed(new / "tree"))
-                (new / "tree").rename(target)
-                sync_folder(self._releases)
-            finally:
-                shutil.rmtree(new, ignore_errors=True)
+    def _is_there(self, version: str) -> bool:
+        return os.path.lexists(self._releases / version)
 
-    def unpacked(self, *, version: str) -> Unpacked | None:
-        """Return what lies there, compared file by file with what was unpacked.
-
-        Raises `CheckError`: ``DOCS_CHANGED``; ``DOCS_EXIST`` for docs which relkit did not unpack.
-        """
-        target = self._releases / str(Version.parse(version))
-        with failing(f"read the docs of {version}", SERVER):
-            if not os.path.lexists(target):
-                return None
-            noted = self._noted(version)
-            files, content = listed(target)
-        return compared(version, noted, files, content)
-
-    def point(self, *, link: str, target: str) -> None:
-        """Let a link lead to a version beside it, in one step.
-
-        Raises `WorldError`: ``NOT_A_LINK``, ``NOT_THERE``.
-        """
-        place = self._links / checked(link)
-        with failing(f"point {link} to {checked(target)}", SERVER):
-            if self.pointed(link=link) == target:
-                return
-            if not stat.S_ISDIR(_mode(self._links / target)):
-                raise no_docs(target)
-            new = place.with_name(f".{link}.new")
-            new.unlink(missing_ok=True)  # of a process that was killed
-            new.symlink_to(target, target_is_directory=True)
-            new.replace(place)
-            sync_folder(self._links)
-
-    def pointed(self, *, link: str) -> str | None:
-        """Return the version a link leads to; None: no link. Raises ``NOT_A_LINK``."""
-        place = self._links / checked(link)
-        with failing(f"read the link {link}", SERVER):
-            if not os.path.lexists(place):
-                return None
-            return leading(link, str(place.readlink()) if place.is_symlink() else "")
-
-    def _unpack(self, new: Path, name: str, sha256: str) -> None:
-        """Unpack into ``tree`` of a new folder, from a copy that nobody else changes."""
-        new.mkdir(mode=0o700)
-        copy_checked(self._source / name, new / "archive", sha256)
-        with opened_archive(new / "archive", name) as members:
-            _make_folder(new / "tree")
+    def _unpack(self, new: str, version: str, name: str, sha256: str) -> bool:
+        _make_folder(self._releases)
+        folder, notes = self._releases / new, self._releases / NOTES
+        folder.mkdir(mode=0o700)
+        copy_checked(self._source / name, folder / "archive", sha256)
+        with opened_archive(folder / "archive", name) as members:
+            _make_folder(folder / "tree")
             for member in members:
-                _write(new / "tree", member, name)
-        for folder, _, _ in os.walk(new / "tree", topdown=False):
-            sync_folder(Path(folder))
-
-    def _check_same(self, version: str, sha256: str) -> None:
-        there = self.unpacked(version=version)
-        if there is None or there.sha256 != sha256:
-            raise exist(version, f"of an archive {there and there.sha256}, not {sha256}")
-
-    def _note(self, version: str, sha256: str, files: int, content: str) -> None:
-        folder = self._releases / NOTES
-        _make_folder(folder)
-        temporary = folder / f".{version}.tmp"
-        with temporary.open("wb") as file:
-            file.write(canonical({"sha256": sha256, "files": files, "content": content}) + b"\n")
+                _write(folder / "tree", member, name)
+        for one, _, _ in os.walk(folder / "tree", topdown=False):
+            sync_folder(Path(one))
+        with (folder / "note").open("xb") as file:
+            file.write(note(sha256, *listed(folder / "tree")))
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(folder / f"{version}.json")
-        sync_folder(folder)
-
-    def _noted(self, version: str) -> dict[str, object]:
+        if self._is_there(version):  # what was swept meanwhile is not to be noted of that
+            return False
+        if notes.is_symlink():
+            raise in_the_way(notes)
+        _make_folder(notes)
+        (folder / "note").replace(notes / f"{version}.json")
+        sync_folder(notes)
         try:
-            text = (self._releases / NOTES / f"{version}.json").read_text(encoding="utf-8")
-        except FileNotFoundError as error:
-            raise exist(version, "which relkit did not unpack") from error
-        noted = json.loads(text)
-        return {name: noted[name] for name in ("sha256", "files", "content")}
+            (folder / "tree").rename(self._releases / version)
+        except OSError as error:
+            if error.errno not in TAKEN:
+                raise
+            return False
+        sync_folder(self._releases)
+        return True
+
+    def _remove(self, new: str) -> None:
+        shutil.rmtree(self._releases / new, ignore_errors=True)
+
+    def _sweep(self, version: str) -> None:
+        for one in self._releases.iterdir():
+            if is_unpacking(one.name, version):
+                self._remove(one.name)
+
+    def _note(self, version: str) -> bytes | None:
+        try:
+            return (self._releases / NOTES / f"{version}.json").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _listed(self, version: str) -> tuple[int, str]:
+        return listed(self._releases / version)
+
+    def _leads(self, link: str) -> str | None:
+        place = self._links / link
+        if not os.path.lexists(place):
+            return None
+        return str(place.readlink()) if place.is_symlink() else ""
+
+    def _has_docs(self, target: str) -> bool:
+        return stat.S_ISDIR(_mode(self._links / target))
+
+    def _switch(self, link: str, target: str) -> None:
+        new = self._links / new_link(link, target)
+        new.unlink(missing_ok=True)  # of a process that was killed
+        new.symlink_to(target, target_is_directory=True)
+        new.replace(self._links / link)
+        sync_folder(self._links)
 
 
 def _write(tree: Path, member: Member, archive: str) -> None:
@@ -173,51 +152,6 @@ def listed(tree: Path) -> tuple[int, str]:
     return content_of(found)
 
 
-def content_of(found: Mapping[tuple[str, ...], tuple[int, str]]) -> tuple[int, str]:
-    """Return how many files there are, and one digest of all: mode and digest by parts of path."""
-    total, files = hashlib.sha256(), 0
-    for parts, (mode, digest) in sorted(found.items()):
-        line = ["/".join(parts), f"{mode:o}"]
-        if stat.S_ISREG(mode):
-            files += 1
-            line.append(digest)
-        total.update(canonical(line) + b"\n")
-    return files, total.hexdigest()
-
-
-def compared(version: str, noted: Mapping[str, object], files: int, content: str) -> Unpacked:
-    """Return what lies there, if it is what was noted when it was unpacked (``DOCS_CHANGED``)."""
-    if (files, content) != (noted["files"], noted["content"]):
-        raise CheckError(
-            f"the docs of {version} are {files} files with the digest {content}, "
-            f"not {noted['files']} with {noted['content']}",
-            code="DOCS_CHANGED",
-            remedy="Find out who changed the docs on the server, and have them put right.",
-        )
-    return Unpacked(sha256=str(noted["sha256"]), files=files)
-
-
-def leading(link: str, leads: str) -> str:
-    """Return the version a link leads to; empty: it is no link. Raises ``NOT_A_LINK``."""
-    if not NAME.fullmatch(leads):
-        raise WorldError(
-            f"{link} is {f'a link to {leads!r}' if leads else 'no link'}, "
-            "not a link to a version beside it",
-            code="NOT_A_LINK",
-            remedy="Find out who made it, and move it away.",
-        )
-    return leads
-
-
-def no_docs(target: str) -> WorldError:
-    """Return the refusal to lead to docs that are not there."""
-    return WorldError(
-        f"there are no docs of {target} to lead to",
-        code="NOT_THERE",
-        remedy="Run the step that places them first.",
-    )
-
-
 def _mode(path: Path) -> int:
     try:
         return path.lstat().st_mode
@@ -229,24 +163,3 @@ def _make_folder(path: Path) -> None:
     """Make a folder, with its mode whatever the umask says."""
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(FOLDER_MODE)
-
-
-def checked(name: str) -> str:
-    """Return the name of a file or link of the docs, or refuse it (``BAD_NAME``)."""
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{name[:60]!r} cannot be the name of a file or link of the docs",
-            code="BAD_NAME",
-            remedy="Use letters, digits and . _ + - only, beginning with a letter or digit.",
-        )
-    return name
-
-
-def exist(version: str, what: str) -> CheckError:
-    """Return the refusal to replace docs that are there."""
-    return CheckError(
-        f"there are docs of {version} on the server, {what}",
-        code="DOCS_EXIST",
-        remedy="They are as they were. Find out where they come from; published docs are never "
-        "replaced.",
-    )

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import bz2
+import math
 import stat
 import tarfile
 import unicodedata
@@ -22,9 +24,13 @@ from relkit.errors import CheckError, UsageError
 MAX_FILES = 20_000
 MAX_BYTES = 1 << 30
 """The docs of 3.15 have about 1,500 files with 75 MB."""
+MAX_HEADER_BYTES = 64_000_000
+"""Of all headers of a tar: they are kept in memory, and pack to next to nothing."""
 MAX_NAME_BYTES = 255
 PIECE = 1 << 20
 ENCRYPTED = 0x1
+METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""The others may ask for gigabytes of memory before they give a byte."""
 BROKEN = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError),
     *(ValueError, NotImplementedError, RuntimeError),
@@ -116,23 +122,43 @@ def _refused_in_zip(one: zipfile.ZipInfo) -> str:
     kind = stat.S_IFMT(one.external_attr >> 16)
     if kind not in {0, stat.S_IFDIR if one.is_dir() else stat.S_IFREG}:
         return "is a link or a device"
+    if one.compress_type not in METHODS:
+        return f"is packed in an unusual way ({one.compress_type})"
     return "is encrypted" if one.flag_bits & ENCRYPTED else ""
+
+
+class _Unpacked(bz2.BZ2File):
+    """A tar, of which no more than `left` bytes are read; what is skipped does not count."""
+
+    left: float = math.inf
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= self.left:
+            raise ValueError(f"its headers have more than {MAX_HEADER_BYTES} bytes")
+        self.left -= size
+        return super().read(size)
 
 
 @contextmanager
 def _tar(archive: Path) -> Iterator[Found]:
-    with tarfile.open(archive, "r:bz2") as opened:
-        yield (
-            (
-                one.name,
-                one.size,
-                ""
-                if one.isdir() or (one.isreg() and not one.issparse())
-                else "is a link or a device",
-                None if one.isdir() else partial(opened.extractfile, one),
-            )
-            for one in opened
-        )
+    with _Unpacked(archive) as unpacked:
+        unpacked.left = MAX_HEADER_BYTES
+        with tarfile.open(fileobj=unpacked, mode="r:") as opened:
+            yield _listed(opened, unpacked)
+
+
+def _listed(opened: tarfile.TarFile, unpacked: _Unpacked) -> Found:
+    for one in opened:
+        yield _in_tar(opened, one)
+    unpacked.left = math.inf
+
+
+def _in_tar(
+    opened: tarfile.TarFile, one: tarfile.TarInfo
+) -> tuple[str, int, str, Callable[[], IO[bytes] | None] | None]:
+    plain = one.isdir() or (one.isreg() and not one.issparse())
+    opens = None if one.isdir() else partial(opened.extractfile, one)
+    return one.name, one.size, "" if plain else "is a link or a device", opens
 
 
 READERS: Mapping[str, Callable[[Path], AbstractContextManager[Found]]] = {

@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from relkit.adapters.docs import FILE_MODE, FOLDER_MODE, copy_checked
+from relkit.adapters.docs import copy_checked
 from relkit.adapters.docs_archive import Member, copied, opened_archive
+from relkit.adapters.docs_shared import FILE_MODE, FOLDER_MODE
 
 PIECE = 1 << 20
 

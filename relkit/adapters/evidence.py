@@ -20,6 +20,7 @@ ASKED = "evidence: "
 """How the subject of a message begins that asks for evidence; its name follows."""
 FORM = "Answer in this form: "
 NUMBER = re.compile(r"(\d{4})(-[0-9a-f]{8})?\.json", flags=re.ASCII)
+LAST_NUMBER = 9999
 MAX_BYTES = 1 << 17
 
 
@@ -47,12 +48,13 @@ def asked_for(message: Path, role: str) -> str:
 
     Raises `WorldError`: ``NOT_ASKED``, ``STATE_UNREADABLE``.
     """
-    asked = read_value(message, Message)
+    mine = "Name the file of the message that asked you for it."
+    asked = read_value(message, Message, mine)
     if asked.subject != f"{ASKED}{message.stem}" or asked.nonce != message.stem:
         raise WorldError(
             f"{message.name} asks for no evidence, it is about {asked.subject}",
             code="NOT_ASKED",
-            remedy="Name the file of the message that asked you for it.",
+            remedy=mine,
         )
     if role not in asked.roles:
         raise WorldError(
@@ -110,9 +112,18 @@ def named(files: Iterable[str], name: str) -> list[str]:
 
 
 def next_name(files: list[str], given: Testimony) -> str:
-    """Return the name of the file for one more, after those which are there."""
+    """Return the name of the file for one more, after those which are there.
+
+    Raises `WorldError` (``EVIDENCE_FULL``).
+    """
     last = NUMBER.search(files[-1]) if files else None
     number = int(last[1]) + 1 if last else 1
+    if number > LAST_NUMBER:
+        raise WorldError(
+            f"{files[-1]} has the last number that there is for evidence",
+            code="EVIDENCE_FULL",
+            remedy="See who put it there, and take it away.",
+        )
     return f"{given.name}.{number:04}-{digest_of(given.to_data())[:8]}.json"
 
 

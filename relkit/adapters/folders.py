@@ -2,28 +2,34 @@
 
 A file gets its name by a hard link, which fails if the name is taken, so nothing is ever
 overwritten; the name it had before is removed afterwards. A process killed in between leaves a
-file under both names, or one that begins with ``.part-``: the next call mends both.
+file under both names, or one that begins with ``.part-``: the next call mends both. Each call has
+names of its own for what is not whole, so that two at once do not meet there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from relkit.adapters.disk import failing, sync_folder
-from relkit.errors import WorldError
+from relkit.adapters.downloads_shared import (
+    FILE_MODE,
+    FOLDER_MODE,
+    absent,
+    changed,
+    checked,
+    in_the_way,
+    part_name,
+    would_overwrite,
+)
 from relkit.values import Artifact, StoredFile
 
 SERVER = "download server"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,150}", flags=re.ASCII)
-PART = ".part-"
-FILE_MODE, FOLDER_MODE = 0o644, 0o755
 CHUNK_BYTES = 1024 * 1024
 
 
@@ -41,9 +47,9 @@ class FolderServer:
         for path, sha256 in files.items():
             with failing(f"stage {path}", SERVER):
                 target = _open_folder(self._staging, path)
-                _part(target).unlink(missing_ok=True)  # left by a process that was killed
                 if not _is_there(target, sha256):
                     _copy(self._source / target.name, target, sha256)
+                _drop_parts(target, sha256)
 
     def staged_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
         """Return files in staging, hashed now."""
@@ -54,7 +60,7 @@ class FolderServer:
         for path, sha256 in files.items():
             with failing(f"unstage {path}", SERVER):
                 target = _place(self._staging, path)
-                _part(target).unlink(missing_ok=True)
+                _drop_parts(target, sha256)
                 if (found := _stored(target)) is None:
                     continue
                 if found.artifact.sha256 != sha256:
@@ -85,26 +91,15 @@ class FolderServer:
 
     def _move(self, path: str, sha256: str) -> None:
         staged = _place(self._staging, path)
-        _part(staged).unlink(missing_ok=True)  # of a copy that was killed once it had its name
+        _drop_parts(staged, sha256)
         target = _open_folder(self._public, path)
         if not _is_there(target, sha256):
             _check_digest(staged, sha256)
             _name(staged, target, sha256)
         found = _stored(staged)  # of a move that was killed between its two halves
         if found is not None and found.artifact.sha256 == sha256:
-            staged.unlink()
+            staged.unlink(missing_ok=True)
             sync_folder(staged.parent)
-
-
-def checked(name: str) -> str:
-    """Return the name of a file or folder of the server, or refuse it (``BAD_NAME``)."""
-    if NAME.fullmatch(name) is None:
-        raise WorldError(
-            f"{name[:60]!r} cannot be the name of a file or folder of the server",
-            code="BAD_NAME",
-            remedy="Use letters, digits and . _ + - only, beginning with a letter or digit.",
-        )
-    return name
 
 
 def _place(root: Path, path: str) -> Path:
@@ -182,13 +177,14 @@ def _check_digest(path: Path, sha256: str) -> None:
     path.chmod(FILE_MODE)
 
 
-def _part(target: Path) -> Path:
-    """Return the name under which a copy of this file is made."""
-    return target.with_name(PART + target.name)
+def _drop_parts(target: Path, sha256: str) -> None:
+    """Remove what processes that were killed have left of a file."""
+    for left in target.parent.glob(part_name(target.name, sha256, nonce="[0-9a-f]" * 12)):
+        left.unlink(missing_ok=True)
 
 
 def _copy(source: Path, target: Path, sha256: str) -> None:
-    part = _part(target)
+    part = target.with_name(part_name(target.name, sha256))
     try:
         found = _copy_bytes(source, part)
         if found != sha256:
@@ -218,43 +214,7 @@ def _name(path: Path, target: Path, sha256: str) -> None:
     """Give a file its final name, unless somebody was quicker."""
     try:
         os.link(path, target, follow_symlinks=False)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):  # who was, has removed ours as left over
         if not _is_there(target, sha256):
             raise
     sync_folder(target.parent)
-
-
-def would_overwrite(name: str, found: str, wanted: str) -> WorldError:
-    """Return the refusal to put a file where another one is."""
-    return WorldError(
-        f"{name} is there with {found}, not {wanted}",
-        code="WOULD_OVERWRITE",
-        remedy="Find out where the other file comes from; nothing is ever overwritten.",
-    )
-
-
-def changed(path: PurePath, found: str, wanted: str) -> WorldError:
-    """Return the refusal of a file with other bytes than the release has agreed on."""
-    return WorldError(
-        f"{path.name} has the digest {found}, not {wanted}",
-        code="DIGEST_CHANGED",
-        remedy="Find out who changed the file; collect and upload the right one.",
-    )
-
-
-def absent(name: str, place: str) -> WorldError:
-    """Return the refusal to go on without a file."""
-    return WorldError(
-        f"{name} is not in {place}",
-        code="NOT_THERE",
-        remedy="Run the step that puts it there first.",
-    )
-
-
-def in_the_way(path: PurePath) -> WorldError:
-    """Return the refusal of what is neither a file nor a folder."""
-    return WorldError(
-        f"{path.name} on the server is a link or something else than a file or folder",
-        code="NOT_A_FILE",
-        remedy="Remove it, and find out who made it.",
-    )

@@ -121,8 +121,7 @@ def _check_source(git: GitCommand, branch: str) -> None:
 def _heads(git: GitCommand, under: str) -> dict[str, str]:
     """Return the branches below a folder of refs, by name, with their commits."""
     listed = git.run("for-each-ref", "--format=%(objectname) %(refname)", f"{under}/")
-    pairs = (line.split(" ", 1) for line in listed.text.splitlines())
-    return {ref.removeprefix(f"{under}/"): commit for commit, ref in pairs}
+    return {ref.removeprefix(f"{under}/"): commit for ref, commit in listed.refs().items()}
 
 
 def _no_branch(git: GitCommand, branch: str, have: list[str]) -> UsageError:
@@ -183,7 +182,7 @@ def _check_complete(git: GitCommand, branch: str) -> None:
         *("rev-list", "--objects", "--missing=print", "--no-walk", "--end-of-options"),
         f"refs/heads/{branch}",
     )
-    missing = [line[1:] for line in listed.text.splitlines() if line.startswith("?")]
+    missing = [line[1:] for line in listed.lines() if line.startswith("?")]
     if listed.status != 0 or missing:
         raise _refusal(
             "REPO_INCOMPLETE",
@@ -208,8 +207,7 @@ def _copy(git: GitCommand, source: Path, branch: str, new: Path) -> None:
         *("for-each-ref", "--format=%(objectname) %(refname)"),
         *(f"--merged=refs/heads/{branch}", "refs/tags/v*"),
     )
-    for line in listed.text.splitlines():
-        tag, ref = line.split(" ", 1)
+    for ref, tag in listed.refs().items():
         bare.run("update-ref", "--end-of-options", ref, tag)
 
 

@@ -107,8 +107,7 @@ class Elsewhere:
         listed = git.ask("ls-remote", "--end-of-options", self.url, "HEAD", "refs/heads/*")
         if listed.status:
             raise self._unreachable(listed.words)
-        pairs = [line.split("\t", 1) for line in listed.text.splitlines()]
-        return {pair[1]: pair[0] for pair in pairs if len(pair) > 1}
+        return listed.refs()
 
     def _git(self) -> GitCommand:
         return GitCommand(self.copy, self.copy, self.protocols, dict(self.environment))

@@ -16,6 +16,7 @@ from glob import escape
 from pathlib import Path
 
 from relkit.adapters.git_command import GitCommand
+from relkit.adapters.git_names import nameless
 from relkit.errors import CheckError, WorldError
 from relkit.values import CloneState
 
@@ -31,9 +32,11 @@ MIRROR = re.compile(r"remote\..*\.mirror", flags=re.DOTALL)
 ADDRESS = re.compile(r"remote\.(upstream|fork)\.(url|pushurl)", flags=re.DOTALL)
 HARMLESS = re.compile(
     r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode"
-    r"|symlinks)|(advice|branch|color|gc|pull|user)\..*|remote\..*\.(url|pushurl|fetch)",
+    r"|symlinks)|(advice|branch|color|gc|pull|user)\..*|remote\.[\w-]+\.(url|pushurl|fetch)",
     flags=re.DOTALL,
 )
+SECRET = ("http.", "credential.")
+"""What may hold a token is not repeated."""
 MOVE_AWAY = "Look at what is there; move the clone away, and it will be made anew."
 
 
@@ -90,8 +93,9 @@ def guard_settings(git: GitCommand, remotes: Mapping[str, str]) -> None:
 
 
 def _setting(key: str, value: str, what: str, code: str) -> CheckError:
+    shown = "…" if key.startswith(SECRET) else nameless(value)
     return CheckError(
-        f"the release clone's configuration has {key}={value!r}, which {what}",
+        f"the release clone's configuration has {nameless(key)}={shown!r}, which {what}",
         code=code,
         remedy="See who wrote it into .git/config, remove it there, or move the clone away.",
     )

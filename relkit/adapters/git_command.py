@@ -17,66 +17,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relkit.adapters.git_settings import ENVIRONMENT, INHERITED, NOTHING, OPTIONS
 from relkit.errors import WorldError
+from relkit.values import ObjectId
 
 if TYPE_CHECKING:
     from git.cmd import Git
 
 SECONDS = 900.0
 """Generous: a checkout of CPython takes seconds, a clone over a slow line minutes."""
-NOTHING = "/dev/null"
-INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
-OPTIONS = {
-    # No program that the repository could name.
-    "core.hooksPath": NOTHING,
-    "core.fsmonitor": "false",
-    "core.alternateRefsCommand": "false",
-    "core.pager": "cat",
-    "core.editor": "false",
-    "diff.external": "",
-    "gpg.format": "openpgp",
-    "gpg.program": "gpg",
-    "gpg.ssh.program": "false",
-    "gpg.x509.program": "false",
-    "protocol.ext.allow": "never",
-    # Nothing that was not asked for.
-    "commit.gpgSign": "false",
-    "tag.gpgSign": "false",
-    "push.gpgSign": "false",
-    "push.followTags": "false",
-    "push.recurseSubmodules": "no",
-    "fetch.recurseSubmodules": "false",
-    "submodule.recurse": "false",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-    "receive.autogc": "false",
-    # The same bytes whatever the machine is set to.
-    "core.attributesFile": NOTHING,
-    "core.excludesFile": NOTHING,
-    "core.autocrlf": "false",
-    "core.quotePath": "true",
-    "core.untrackedCache": "false",
-    "diff.renames": "false",
-    "diff.noprefix": "false",
-    "diff.mnemonicPrefix": "false",
-    "i18n.commitEncoding": "UTF-8",
-    "log.showSignature": "false",
-    "advice.detachedHead": "false",
-    "init.defaultBranch": "main",
-}
 HINT = re.compile(r"^(?:remote: )?hint:.*\n?", flags=re.MULTILINE)
-ENVIRONMENT = {
-    "LC_ALL": "C",
-    "LANGUAGE": "C",
-    "TZ": "UTC",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": NOTHING,
-    "GIT_ATTR_NOSYSTEM": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_GRAFT_FILE": NOTHING,
-}
+LISTED = re.compile(r"([0-9a-f]{40})[ \t](.+)")
 
 
 @dataclass(frozen=True)
@@ -117,6 +68,22 @@ class Answer:
         """The output as UTF-8 text; bytes that are none are shown as escapes."""
         return self.output.decode(errors="backslashreplace")
 
+    @property
+    def told(self) -> str:
+        """All that was said and put out, in one line: a server's words may be in either."""
+        return " ".join(said(f"{self.words}\n{self.text}").split())
+
+    def lines(self) -> list[str]:
+        """Return the lines of the output. Names and words in it may hold other line ends."""
+        return self.text.removesuffix("\n").split("\n") if self.output else []
+
+    def refs(self) -> dict[str, ObjectId]:
+        """Return object ids by full ref, one of each a line. Raises `WorldError`."""
+        found = [LISTED.fullmatch(line) for line in self.lines()]
+        if None in found:
+            raise failure("for refs", self)
+        return {one[2]: one[1] for one in found if one}
+
     def fields(self) -> list[str]:
         """Return the fields of an output whose fields end in NUL; names stay reversible."""
         return os.fsdecode(self.output).split("\0")[:-1]
@@ -150,8 +117,8 @@ class GitCommand:
         """Run git and return its output without the line end."""
         return self.run(*arguments).text.rstrip("\n")
 
-    def ask(self, *arguments: str) -> Answer:
-        """Run git and return its exit status, too.
+    def ask(self, *arguments: str, given: Path | None = None) -> Answer:
+        """Run git, with a file as its input, and return its exit status, too.
 
         Raises `WorldError` (``TOOL_MISSING``, ``GIT_TIMEOUT``, ``NO_FOLDER``).
         """
@@ -161,15 +128,17 @@ class GitCommand:
                 code="NO_FOLDER",
                 remedy="See what removed it; the release clone can be made again.",
             )
-        status, output, words = _git_python()(self.folder).execute(
-            list(self._command(arguments)),
-            with_extended_output=True,
-            with_exceptions=False,
-            stdout_as_string=False,
-            strip_newline_in_stdout=False,
-            kill_after_timeout=SECONDS,
-            shell=False,
-        )
+        with (given or Path(NOTHING)).open("rb") as file:
+            status, output, words = _git_python()(self.folder).execute(
+                list(self._command(arguments)),
+                istream=file,
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+                kill_after_timeout=SECONDS,
+                shell=False,
+            )
         return _checked(arguments[0], Answer(status, _bytes(output), said(words)))
 
     def child_environment(self) -> dict[str, str]:

@@ -100,11 +100,12 @@ def commit_tree(
 def read_commit(git: GitCommand, commit: str) -> tuple[Commit, str]:
     """Return a commit and its message, without the last line end."""
     head, _, message = git.run("cat-file", "commit", commit).text.partition("\n\n")
-    lines = [line.split(" ", 1) for line in head.splitlines() if not line.startswith(" ")]
+    # Lines that go on with another one begin with a space, and so have no key.
+    lines = [line.partition(" ") for line in head.split("\n")]
     found = Commit(
         commit=commit,
-        tree=next(value for key, value in lines if key == "tree"),
-        parents=tuple(value for key, value in lines if key == "parent"),
+        tree=next(value for key, _, value in lines if key == "tree"),
+        parents=tuple(value for key, _, value in lines if key == "parent"),
     )
     return found, message.rstrip("\n")
 

@@ -17,7 +17,7 @@ from typing import Protocol
 from relkit.adapters.git_branches import Elsewhere, Here
 from relkit.adapters.git_command import Answer, GitCommand, Identity
 from relkit.adapters.git_names import check_path
-from relkit.adapters.git_tree import MAX_BYTES, MOST_FILES, Tree
+from relkit.adapters.git_tree import MAX_BYTES, Tree
 from relkit.adapters.value_files import locked
 from relkit.errors import WorldError
 from relkit.values import ObjectId
@@ -60,16 +60,12 @@ class Branch:
         return None if data is None else self._text(path, data)
 
     def files(
-        self, folder: str, wanted: Callable[[str], bool], most: int = MOST_FILES
+        self, folder: str, pick: Callable[[list[str]], list[str]], longest: int = MAX_BYTES
     ) -> dict[str, bytes]:
-        """Return the plain files right below a folder whose names are wanted, in order of name.
-
-        Only the first `most`. One that is too long has just what shows that, `MAX_BYTES` and one
-        more.
-        """
+        """Return those files right below a folder which `pick` takes, as `Tree.below` does."""
         with self._held() as git:
             head = self.place.head()
-            return Tree(git, head).below(folder, wanted, most) if head else {}
+            return Tree(git, head).below(folder, pick, longest) if head else {}
 
     def commit(
         self,
@@ -121,9 +117,8 @@ class Branch:
     def _refused(self, said: Answer | WorldError) -> WorldError:
         if isinstance(said, WorldError):
             return said
-        words = " ".join(f"{said.words}\n{said.text}".split())
         return WorldError(
-            f"{self.place.name} refused the push: {words}",
+            f"{self.place.name} refused the push: {said.told}",
             code="PUSH_REFUSED",
             remedy="Nothing was written. Have the cause removed (rights, protection, a full disk), "
             "or name a branch in the world's file that you may push to; then run this again.",

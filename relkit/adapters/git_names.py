@@ -74,7 +74,8 @@ def check_url(url: str, *, protocols: Sequence[str]) -> str:
         raise UsageError(
             f"{shown} is not the address of a remote by {' or '.join(protocols)}",
             code="BAD_URL",
-            remedy="Correct it in the world's description: an absolute path, https:// or ssh://.",
+            remedy="Correct it where it was given, in the world's file or in the command: "
+            "ssh://, https:// or, as a file, an absolute path.",
         )
     return url
 

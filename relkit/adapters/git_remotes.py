@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relkit.adapters.git_clone import contains
 from relkit.adapters.git_command import Answer, GitCommand
-from relkit.adapters.git_names import check_id, check_ref, check_url
+from relkit.adapters.git_names import check_id, check_ref, check_url, nameless
 from relkit.adapters.openssh import key_refusal
 from relkit.errors import CheckError, UsageError, WorldError
 from relkit.values import ObjectId, RefUpdate
@@ -44,9 +44,8 @@ class Remotes:
         answer = outside.ask("ls-remote", "--end-of-options", self.urls[remote], *checked)
         if answer.status != 0:
             raise self._unreachable(remote, answer)
-        pairs = [line.split("\t", 1) for line in answer.text.splitlines()]
         # A name also matches longer refs that end in it: compare it whole.
-        found = {ref: object_id for object_id, ref in pairs}
+        found = answer.refs()
         return {ref: found.get(ref) for ref in checked}
 
     def push(self, git: GitCommand, remote: str, updates: tuple[RefUpdate, ...]) -> None:
@@ -54,7 +53,8 @@ class Remotes:
 
         Refs that are already where they should be are left alone. A branch of upstream only
         moves forward; it is deleted only where a tag stays on its last commit, and `main` never.
-        Raises `WorldError` (``PUSH_REFUSED`` with the server's words, ``REMOTE_MOVED``) and
+        Raises `WorldError` (``PUSH_REFUSED`` with the server's words, ``REMOTE_MOVED``; of a
+        server that does a part of what it promised to do whole or not, ``PUSH_HALF``) and
         `CheckError` (``NOT_FAST_FORWARD``, ``BRANCH_NOT_KEPT``).
         """
         wanted = {check_ref(one.ref): one for one in updates}
@@ -77,7 +77,7 @@ class Remotes:
             *(f"{one.new or ''}:{one.ref}" for one in updates),
         )
         if answer.status != 0:
-            self._check_done(remote, wanted, answer)
+            self._check_done(remote, wanted, before, answer)
 
     def fetch(self, git: GitCommand, remote: str, ref: str) -> ObjectId | None:
         """Fetch one ref of a remote, under a ref of our own; return the object it names.
@@ -112,7 +112,7 @@ class Remotes:
         listed = git.ask("ls-remote", "--tags", "--end-of-options", self.urls["upstream"])
         if listed.status != 0:
             raise self._unreachable("upstream", listed)
-        kept |= {line.partition("\t")[0] for line in listed.text.splitlines()}
+        kept |= set(listed.refs().values())
         for one in gone:
             if one.old is not None and one.old not in kept:
                 raise CheckError(
@@ -127,13 +127,19 @@ class Remotes:
         effective = git.line("ls-remote", "--get-url", "--end-of-options", url)
         if effective != url:
             raise CheckError(
-                f"git would go to {effective!r} instead of {url!r}",
+                f"git would go to {nameless(effective)!r} instead of {url!r}",
                 code="REMOTE_NOT_ALLOWED",
                 remedy="Find the setting that redirects it and remove it.",
             )
         return url
 
-    def _check_done(self, remote: str, wanted: Mapping[str, RefUpdate], answer: Answer) -> None:
+    def _check_done(
+        self,
+        remote: str,
+        wanted: Mapping[str, RefUpdate],
+        before: Mapping[str, ObjectId | None],
+        answer: Answer,
+    ) -> None:
         """Raise the reason of a push that failed, unless all of it is in effect nevertheless.
 
         It can be: a push of a killed run goes on without it.
@@ -141,16 +147,26 @@ class Remotes:
         now = self.refs(remote, tuple(wanted))
         if all(now[ref] == one.new for ref, one in wanted.items()):
             return
-        for ref, one in wanted.items():
-            if now[ref] not in {one.old, one.new}:
-                raise WorldError(
-                    f"{ref} on {remote} is {now[ref] or NONE}, expected was {one.old or NONE}",
-                    code="REMOTE_MOVED",
-                    remedy="See who moved it; nothing was pushed. Begin with a new look at it.",
-                )
-        words = " ".join(f"{answer.words}\n{answer.text}".split())
+        if half := [ref for ref, one in wanted.items() if now[ref] == one.new != before[ref]]:
+            raise WorldError(
+                f"{remote} took {', '.join(half)} and refused the rest of the push: {answer.told}",
+                code="PUSH_HALF",
+                remedy="It had promised all or nothing: tell whoever runs it. Then go on: what is "
+                "missing is pushed.",
+            )
+        moved = [
+            f"{ref} on {remote} is {now[ref] or NONE}, expected was {one.old or NONE}"
+            for ref, one in wanted.items()
+            if now[ref] not in {one.old, one.new}
+        ]
+        if moved:
+            raise WorldError(
+                "; ".join(moved),
+                code="REMOTE_MOVED",
+                remedy="See who moved it; nothing was pushed. Begin with a new look at it.",
+            )
         raise WorldError(
-            f"{remote} refused the push: {words}",
+            f"{remote} refused the push: {answer.told}",
             code="PUSH_REFUSED",
             remedy="Nothing was pushed. Have the cause removed (protection, rights), then go on.",
         )

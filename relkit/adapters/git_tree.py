@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from relkit.adapters.git_command import GitCommand, Identity
+from relkit.adapters.git_command import GitCommand, Identity, failure
 from relkit.adapters.git_names import check_path
 from relkit.errors import WorldError
 from relkit.values import ObjectId
@@ -17,7 +17,9 @@ from relkit.values import ObjectId
 PLAIN = "100644"
 MAX_BYTES = 4 << 20
 """No file that is read here is longer, whoever put it there."""
-MOST_FILES = 10_000
+MOST_BYTES = 256 << 20
+"""Nor are those that are read at once, all together."""
+TOO_LONG = b" " * (MAX_BYTES + 1)
 ENTRY = re.compile(r"(\d{6}) (\w+) ([0-9a-f]{40}) +(\d+|-)\t(.+)", flags=re.DOTALL)
 
 
@@ -43,18 +45,31 @@ class Tree:
                 code="FILE_UNREADABLE",
                 remedy="See who put it there; move it away.",
             )
-        return self._blob(object_id, size)
+        return self._blobs({object_id: size})[object_id] if size <= MAX_BYTES else TOO_LONG
 
     def below(
-        self, folder: str, wanted: Callable[[str], bool], most: int = MOST_FILES
+        self, folder: str, pick: Callable[[list[str]], list[str]], longest: int = MAX_BYTES
     ) -> dict[str, bytes]:
-        """Return the first `most` plain files right below a folder whose names are wanted."""
+        """Return those plain files right below a folder which `pick` takes of their names.
+
+        It gets the names in order. A file with more than `longest` bytes has just what shows that,
+        one byte more. Raises `WorldError` (``FILES_TOO_LARGE``).
+        """
         found = {
-            name: (object_id, size)
+            path.rpartition("/")[2]: (object_id, size)
             for mode, object_id, size, path in self._entries(f"{check_path(folder)}/")
-            if wanted(name := path.rpartition("/")[2]) and mode == PLAIN
+            if mode == PLAIN
         }
-        return {name: self._blob(*found[name]) for name in sorted(found)[:most]}
+        picked = {name: found[name] for name in pick(sorted(found))}
+        if (total := sum(min(size, longest + 1) for _, size in picked.values())) > MOST_BYTES:
+            raise WorldError(
+                f"{folder} has {len(picked)} files with {total} bytes, more than {MOST_BYTES}",
+                code="FILES_TOO_LARGE",
+                remedy="Find out who put them there, and move them away.",
+            )
+        data = self._blobs({one: size for one, size in picked.values() if size <= longest})
+        too_long = b" " * (longest + 1)
+        return {name: data.get(one, too_long) for name, (one, _) in picked.items()}
 
     def with_files(
         self, files: Mapping[str, bytes], message: str, who: Identity, when: datetime | None
@@ -92,7 +107,16 @@ class Tree:
             if one is not None
         ]
 
-    def _blob(self, object_id: ObjectId, size: int) -> bytes:
-        if size > MAX_BYTES:
-            return b" " * (MAX_BYTES + 1)
-        return self.git.run("cat-file", "blob", object_id).output
+    def _blobs(self, sizes: Mapping[ObjectId, int]) -> dict[ObjectId, bytes]:
+        """Return what is in blobs, each given with its size."""
+        with tempfile.NamedTemporaryFile("w", encoding="ascii", prefix="relkit-") as asked:
+            asked.write("".join(f"{one}\n" for one in sizes))
+            asked.flush()
+            answer = self.git.ask("cat-file", "--batch=", given=Path(asked.name))
+        rest, found = memoryview(answer.output), {}
+        for object_id, size in sizes.items():
+            # An empty line before each blob, and a line end behind it.
+            found[object_id], rest = bytes(rest[1 : size + 1]), rest[size + 2 :]
+        if answer.status != 0 or rest:
+            raise failure("cat-file", answer)
+        return found

@@ -10,8 +10,9 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from datetime import UTC, datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -71,6 +72,34 @@ def github(
     )
 
 
+class _User(Told):
+    login: str
+
+
+class SignedIn(NamedTuple):
+    """Whom a token is of; `until`: when it ends, None if it says nothing of that."""
+
+    login: str
+    until: datetime | None
+
+
+def signed_in(rest: Rest) -> SignedIn:
+    """Return whom a token is of, and until when it is good (UTC), if that is ever.
+
+    The header has ``2026-12-01 12:00:00 UTC``, or ``+0200`` in the place of the zone's name.
+    """
+    answer = rest.get("user")
+    login = told(rest, _User, answer.value, answer.said).login
+    said = answer.headers.get("github-authentication-token-expiration", "")
+    if not said:
+        return SignedIn(login, None)
+    try:
+        until = datetime.strptime(said.replace("UTC", "+0000"), "%Y-%m-%d %H:%M:%S %z")
+    except ValueError as error:
+        raise rest.unreadable(f"the token is good until {quoted(ascii(said))}") from error
+    return SignedIn(login, until.astimezone(UTC))
+
+
 def told(rest: Rest, model: type[T], value: object, said: str) -> T:
     """Return what is read of a value; raise `WorldError` (``SERVICE_UNREADABLE``)."""
     try:
@@ -121,7 +150,7 @@ def _items(rest: Rest, answer: Answer, within: str) -> list[Any]:
 
 def _next(answer: Answer) -> dict[str, str] | None:
     found = NEXT.search(answer.headers.get("link", ""))
-    return dict(parse_qsl(urlsplit(found[1]).query)) if found else None
+    return dict(parse_qsl(found[1].partition("?")[2].partition("#")[0])) if found else None
 
 
 def checked(text: str, form: re.Pattern[str], what: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import tempfile
 from pathlib import Path
 
 from relkit.adapters.artifact_zip import unzip
+from relkit.adapters.elsewhere import MAX_BYTES
 from relkit.adapters.github import Told, pages
 from relkit.adapters.github_download import Second
 from relkit.adapters.rest import Rest
@@ -15,8 +14,6 @@ from relkit.adapters.web import quoted
 from relkit.building.job import FILE_NAME
 from relkit.errors import CheckError
 
-MOST_BYTES = 4_000_000_000
-"""Of one artifact."""
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 STATED, COMPUTED = "stated by GitHub", "not stated by GitHub for all artifacts: computed here only"
 
@@ -45,12 +42,13 @@ class Artifacts:
         wanted = names_of(files)
         listed = self._listed(run)
         chosen = [_chosen(listed, name) for name in names]
-        with tempfile.TemporaryDirectory(prefix="relkit-") as place:
-            for one in chosen:
-                packed = Path(place) / f"{one.id}.zip"
+        packed = folder / ".artifact.zip"
+        for one in chosen:
+            try:
                 self._download(one, packed)
                 unzip(packed, wanted, folder)
-                packed.unlink()
+            finally:
+                packed.unlink(missing_ok=True)
         got = {path.name for path in folder.iterdir()}
         if missing := sorted(wanted - got):
             raise _refusal(
@@ -66,14 +64,9 @@ class Artifacts:
         return listed.items
 
     def _download(self, one: _Artifact, packed: Path) -> None:
-        digest, size = hashlib.sha256(), 0
         path = f"{self._base}/actions/artifacts/{one.id}/zip"
-        most = min(one.size_in_bytes, MOST_BYTES)
-        with self._second.opened(path, most) as parts, packed.open("xb") as file:
-            for part in parts:
-                digest.update(part)
-                size += file.write(part)
-        found = f"sha256:{digest.hexdigest()}"
+        size, digest = self._second.download(path, packed, min(one.size_in_bytes, MAX_BYTES))
+        found = f"sha256:{digest}"
         if one.digest not in {None, found} or size != one.size_in_bytes:
             raise _refusal(
                 "DIGEST_CHANGED",

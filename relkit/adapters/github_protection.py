@@ -1,8 +1,8 @@
 """The protection of a branch on GitHub: read in full, changed narrowly, never written anew.
 
-Freezing is a ruleset of relkit's own, which lets nobody push, administrators included; it is active
-or disabled, and adds to all that protects the branch otherwise. For the push of a release it is
-disabled, and "include administrators" of the branch's protection is off: everything else stays.
+Freezing is a ruleset of relkit's own, which adds to all that protects the branch otherwise. For the
+push of a release it is disabled, and "include administrators" of the branch's protection is off:
+everything else stays.
 Only a branch that has no protection is given a whole one, and only a whole one is taken away.
 """
 
@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from relkit.adapters.github import Told, pages, told
+from relkit.adapters.github import Told, pages
+from relkit.adapters.github_rulesets import RULES, Freezes, Ruleset, frozen
 from relkit.adapters.rest import Method, Rest, segment
 from relkit.adapters.web import quoted
 from relkit.errors import WorldError
@@ -21,7 +22,6 @@ from relkit.values import ADMINISTRATORS, AS_THEY_ARE, RELEASE_MANAGERS_ONLY, Pr
 
 NOT_PROTECTED = "Branch not protected"
 """What GitHub says of a branch without protection, to those who may see it; others get 404, too."""
-RULES = ("update", "deletion", "non_fast_forward")
 SHOWN = ("name", "protection_url", "enabled")
 """What an answer says besides the rules."""
 NEEDED = ("required_status_checks", "required_pull_request_reviews", "restrictions")
@@ -30,20 +30,6 @@ OF_RULESET = "ruleset "
 MANAGERS = "release-managers"
 """The team of CPython's release managers."""
 MANAGED = f"restrictions: {json.dumps({'apps': [], 'teams': [MANAGERS], 'users': []})}"
-
-
-class _Ruleset(Told):
-    id: int
-    name: str
-    enforcement: str
-
-
-class _Actor(Told):
-    actor_type: str
-
-
-class _OwnRuleset(_Ruleset):
-    bypass_actors: tuple[_Actor, ...] = ()
 
 
 class _Rule(Told):
@@ -62,13 +48,16 @@ class _Rule(Told):
 
 @dataclass(frozen=True)
 class _Found:
-    """What protects a branch: relkit's `own` ruleset, whether it is `frozen` by it, and the rest.
+    """What protects a branch: our `own` ruleset, whether it is `frozen` by it, and the rest.
 
-    `classic` says whether there are rules which no ruleset has.
+    `others` are the rulesets of other runs; `first` is the one which holds the branch, as it was
+    there before ours. `classic` says whether there are rules which no ruleset has.
     """
 
     protection: Protection
-    own: _OwnRuleset | None
+    own: Ruleset | None
+    others: tuple[Ruleset, ...]
+    first: Ruleset | None
     classic: bool
     frozen: bool
 
@@ -76,9 +65,10 @@ class _Found:
 class Branches:
     """The branches of a repository, whose part of the API begins with `base`."""
 
-    def __init__(self, rest: Rest, base: str) -> None:
+    def __init__(self, rest: Rest, base: str, mark: str) -> None:
         self._rest = rest
         self._base = base
+        self._freezes = Freezes(rest, base, mark)
 
     def read(self, branch: str) -> Protection:
         """Return the protection of a branch."""
@@ -87,51 +77,51 @@ class Branches:
     def set(self, branch: str, wanted: Protection) -> None:
         """Give a branch a protection, by the smallest change; refuse what would rewrite rules.
 
-        Raises `WorldError` (``PROTECTION_DIFFERS``). It is looked at first: what is as wanted is
-        left alone. A branch that is opened keeps its rules until the last.
+        Raises `WorldError` (``PROTECTION_DIFFERS``, ``ALREADY_FROZEN``). It is looked at first:
+        what is as wanted is left alone. A branch that is opened is locked until the last. One that
+        is lifted for the push, as administrators are let through now, has them included until the
+        last: killed in between, it is lifted all the same, and never free without that rule.
         """
         found = self._found(branch)
+        if found.first is not None:
+            if found.own is not None:  # of a process that was killed before it saw the other
+                self._freezes.open(found.own)
+            raise frozen(branch, found.first)
+        if not wanted.locked and (late := [one for one in found.others if one.active]):
+            raise frozen(branch, late[0])
         keep = wanted.rules == AS_THEY_ARE
         rules = found.protection.rules if keep else wanted.rules
         change = _change(branch, found, rules)
+        own = found.own
+        lifts = not wanted.locked and ADMINISTRATORS in set(found.protection.rules) - set(rules)
         if wanted.locked and not found.frozen:
-            self._freeze(branch, found.own, active=True)
+            self._freezes.freeze(branch, own)
+        if lifts and own is not None and own.active:
+            self._freezes.lift(branch, own)
         self._change(branch, found, rules, change)
-        if not wanted.locked and found.frozen:
-            self._freeze(branch, found.own, active=False)
+        if own is None or wanted.locked or lifts:
+            return
+        if own.active or ADMINISTRATORS in rules:
+            self._freezes.open(own)
 
     def _found(self, branch: str) -> _Found:
-        own = self._own(branch)
+        own, others = self._freezes.of(branch)
+        first = next((one for one in others if own is None or one.id < own.id), None)
         listed = pages(self._rest, f"{self._base}/rules/branches/{segment(branch)}", _Rule)
         if not listed.complete:
             raise self._rest.unreadable(f"the rules of {branch} could not be read to their end")
         mine = {rule.type for rule in listed.items if own and rule.ruleset_id == own.id}
-        others = [rule.line for rule in listed.items if not own or rule.ruleset_id != own.id]
+        relkits = {one.id for one in (own, *others) if one}
+        foreign = [rule.line for rule in listed.items if rule.ruleset_id not in relkits]
+        if first is not None:
+            foreign.append(f"{OF_RULESET}{first.id} of {first.name}")
         classic = list(_rules(self._classic(branch)))
-        frozen = set(RULES) <= mine
-        rules = sorted({*classic, *others}, key=lambda rule: (rule == RELEASE_MANAGERS_ONLY, rule))
-        protection = Protection(locked=frozen or "lock_branch" in classic, rules=tuple(rules))
-        return _Found(protection, own, bool(classic), frozen)
-
-    def _own(self, branch: str) -> _OwnRuleset | None:
-        query = {"includes_parents": "false"}
-        listed = pages(self._rest, f"{self._base}/rulesets", _Ruleset, query)
-        mine = [one for one in listed.items if one.name == ruleset_name(branch)]
-        if not listed.complete or len(mine) > 1:
-            raise self._rest.unreadable(
-                f"{len(mine)} rulesets are named {ruleset_name(branch)}, or some were not listed"
-            )
-        if not mine:
-            return None
-        answer = self._rest.get(f"{self._base}/rulesets/{mine[0].id}")
-        own = told(self._rest, _OwnRuleset, answer.value, answer.said)
-        if own.bypass_actors:
-            raise WorldError(
-                f"the ruleset {own.name} can be bypassed by {own.bypass_actors[0].actor_type}",
-                code="RULESET_CHANGED",
-                remedy="See who changed relkit's ruleset, and delete it; it is made anew.",
-            )
-        return own
+        is_frozen = set(RULES) <= mine
+        rules = sorted({*classic, *foreign}, key=lambda rule: (rule == RELEASE_MANAGERS_ONLY, rule))
+        taken = first is not None or any(one.active for one in others)
+        locked = is_frozen or taken or "lock_branch" in classic
+        protection = Protection(locked=locked, rules=tuple(rules))
+        return _Found(protection, own, others, first, bool(classic), is_frozen)
 
     def _classic(self, branch: str) -> Mapping[str, Any]:
         answer = self._rest.find(self._protection(branch), saying=NOT_PROTECTED)
@@ -140,20 +130,6 @@ class Branches:
         if not isinstance(answer.value, dict):
             raise self._rest.unreadable(answer.said)
         return answer.value
-
-    def _freeze(self, branch: str, own: _OwnRuleset | None, *, active: bool) -> None:
-        fields = {
-            "name": ruleset_name(branch),
-            "target": "branch",
-            "enforcement": "active" if active else "disabled",
-            "conditions": {"ref_name": {"include": [f"refs/heads/{branch}"], "exclude": []}},
-            "rules": [{"type": name} for name in RULES],
-            "bypass_actors": [],
-        }
-        if own is None:
-            self._rest.write("POST", f"{self._base}/rulesets", fields)
-        else:
-            self._rest.write("PUT", f"{self._base}/rulesets/{own.id}", fields)
 
     def _change(self, branch: str, found: _Found, rules: tuple[str, ...], change: str) -> None:
         path = self._protection(branch)
@@ -167,11 +143,6 @@ class Branches:
 
     def _protection(self, branch: str) -> str:
         return f"{self._base}/branches/{segment(branch)}/protection"
-
-
-def ruleset_name(branch: str) -> str:
-    """Return the name of the ruleset by which relkit freezes a branch."""
-    return f"relkit: {branch} is frozen for a release"
 
 
 def _change(branch: str, found: _Found, rules: tuple[str, ...]) -> str:

@@ -52,14 +52,20 @@ class _CheckRun(Told):
 class GitHubTracker:
     """`relkit.ports.Tracker` on the repository `OWNER/NAME`.
 
-    Its branches are frozen and lifted as `relkit.adapters.github_protection` says. An open pull
-    request with a label counts as an issue with it: whoever labelled it meant that it blocks.
+    Its branches are frozen and lifted as `relkit.adapters.github_protection` says, for the run with
+    this `mark`. An open pull request with a label counts as an issue with it: whoever labelled it
+    meant that it blocks.
     """
 
-    def __init__(self, rest: Rest, *, repository: str) -> None:
+    def __init__(self, rest: Rest, *, repository: str, mark: str = "") -> None:
         self._rest = rest
         self._base = f"repos/{checked(repository, REPOSITORY, 'repository')}"
-        self._branches = Branches(rest, self._base)
+        self._repository = repository
+        self._branches = Branches(rest, self._base, mark)
+
+    def of_run(self, mark: str) -> GitHubTracker:
+        """Return the tracker for the run with this mark."""
+        return GitHubTracker(self._rest, repository=self._repository, mark=mark)
 
     def blockers(self, *, series: str, label: str) -> Issues:
         """Return the open issues and pull requests that have both labels."""
@@ -112,8 +118,13 @@ class GitHubTracker:
 
     def create_label(self, *, name: str) -> None:
         """Make a label; one that is there stays."""
-        if not self.has_label(name=name):
+        if self.has_label(name=name):
+            return
+        try:
             self._rest.write("POST", f"{self._base}/labels", {"name": name, "color": COLOUR})
+        except WorldError as error:  # somebody else may have made it in this moment
+            if error.code != "SERVICE_CONFLICT" or not self.has_label(name=name):
+                raise
 
     def delete_label(self, *, name: str) -> None:
         """Delete a label, which takes it off all issues; none is fine."""

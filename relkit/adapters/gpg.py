@@ -10,6 +10,7 @@ import hashlib
 import io
 import re
 import tempfile
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,8 @@ __all__ = ["SUFFIX", "GpgHome", "GpgKeyring", "GpgSigner", "make_throwaway_key"]
 
 SUFFIX = ".asc"
 STRONG_HASHES = ("8", "9", "10")  # SHA-256, SHA-384, SHA-512 (RFC 4880, 9.4)
+LAST = 1 << 62
+"""Later than any key's end: for one that has none."""
 BINARY = "00"  # a signature of the bytes; others are of text, its line ends made equal
 VALIDSIG = re.compile(
     r"^\[GNUPG:\] VALIDSIG (?:\S+ ){7}(?P<hash>\d+) (?P<kind>\S+) [0-9A-F]{40}$",
@@ -92,6 +95,16 @@ class GpgSigner(GpgKeyring):
         data = b"relkit can sign"
         signature = self._sign("a rehearsal", io.BytesIO(data), hashlib.sha256(data).hexdigest())
         self.verify_bytes(data, signature, fingerprint=self.fingerprint)
+
+    def expires(self) -> datetime | None:
+        """Return when the key, or the last of those it signs with, is no good any more (UTC)."""
+        found = self.program.list_keys(True, keys=self.fingerprint)  # noqa: FBT003 (its own form)
+        if not found:
+            raise gpg_refused("GPG_KEY", f"there is no secret key {self.fingerprint}", "")
+        parts = [found[0], *found[0].get("subkey_info", {}).values()]
+        ends = [int(one["expires"] or LAST) for one in parts if "s" in one["cap"]]
+        end = min(int(found[0]["expires"] or LAST), max(ends, default=LAST))
+        return None if end == LAST else datetime.fromtimestamp(end, UTC)
 
     def export_public(self) -> str:
         """Return the public key, armored."""

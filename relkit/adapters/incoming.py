@@ -1,16 +1,9 @@
 """Files that an expert uploads: a folder on the download server, one in it for each release.
 
 Into ``<folder>/<version>/`` (``incoming/macos/3.15.0a1/``) the expert puts exactly the expected
-files and a text `LIST`, which says what they were built from and which they are:
-
-    commit 0123456789012345678901234567890123456789
-    version 3.15.0a1
-    <SHA-256>  python-3.15.0a1-macos11.pkg
-
-Two lines that anybody can write (the commit is ``git rev-parse HEAD`` where it was built), then
-what ``sha256sum *`` or ``shasum -a 256 *`` prints there. The digests are those of the machine that
+files and a text `LIST` (`relkit.building.uploads`). Its digests are those of the machine that
 built: an upload that is cut, or still growing, does not have them. Until all is there and right,
-the build is waited for; what is wrong is said, and can be uploaded anew.
+the build is waited for; what is wrong is said, and can be uploaded anew. One account uploads all.
 """
 
 from __future__ import annotations
@@ -22,31 +15,33 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from relkit.adapters.public import MOST_BYTES
 from relkit.adapters.remote_download import wanted_of
 from relkit.adapters.subjects import digest_changed, opened
+from relkit.adapters.web import quoted
+from relkit.building.uploads import LIST, SHOWN, Said, read_list, refused, shown, some
 from relkit.errors import CheckError, ReleaseError
 from relkit.release import Version
 from relkit.values import Build, BuildState
 
-LIST = "built-from.txt"
 MAX_ENTRIES = 1000
 MAX_LIST_BYTES = 64_000
-SHOWN = 3
-LINE = re.compile(r"([0-9a-f]{64}) [ *]([A-Za-z0-9][A-Za-z0-9._+-]{0,150})")
-HEAD = re.compile(r"(commit) ([0-9a-f]{40})|(version) ([0-9a-z.]{1,20})")
-WEAK = re.compile(r"(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{40}) [ *].*")
 UNDER_WAY = re.compile(r"\.?(?P<name>[A-Za-z0-9].*?)(?:\.(?:part|filepart|[A-Za-z0-9]{6}))?")
 """How clients name a file while they upload it; only where it is derived from an expected name."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What lies in a folder of the server: `mtime` in seconds, `regular` if it is a plain file."""
+    """What lies in a folder of the server: `mtime` in seconds, `regular` if it is a plain file.
+
+    `owner` is the account there; empty where there are no accounts.
+    """
 
     name: str
     size: int
     mtime: float
     regular: bool = True
+    owner: str = ""
 
 
 class Uploads(Protocol):
@@ -66,15 +61,6 @@ class Uploads(Protocol):
 
     def read(self, *, folder: str, name: str, limit: int) -> str:
         """Return a text in UTF-8 of at most so many bytes."""
-
-
-@dataclass(frozen=True)
-class Said:
-    """What an expert's list says."""
-
-    commit: str
-    version: str
-    digests: Mapping[str, str]
 
 
 class Incoming:
@@ -105,7 +91,7 @@ class Incoming:
 
     def fetch(self, *, build: Build, run: str, folder: Path) -> dict[str, str]:
         """Download the files, each with the digest that the list and the server say."""
-        said = self._said(run)
+        said = self._as_before(build, run)
         names = wanted_of(build)
         there = self._place.digests(folder=run, names=names)
         for name in names:
@@ -115,8 +101,10 @@ class Incoming:
             self._place.get(folder=run, name=name, target=folder / name)
             with opened(folder / name, expected):
                 pass
-        facts = {"commit": said.commit, "version": said.version}
-        return {**facts, "run": run, "builder": self._builder}
+        owners = {one.owner for one in self._place.list(folder=run) or () if one.name in names}
+        who = ", ".join(sorted(owners - {""}))
+        facts = {"commit": said.commit, "version": said.version, "run": run}
+        return {**facts, "builder": self._builder, **({"uploader": quoted(who)} if who else {})}
 
     def cancel(self, *, build: Build, run: str) -> None:
         """Do nothing: the files are the expert's."""
@@ -125,7 +113,7 @@ class Incoming:
         """Return what lies in the folder, with the sizes."""
         del build
         found = self._place.list(folder=run) or ()
-        return "\n".join(f"{one.size:>12} {_shown(one.name)}" for one in found)[:4000]
+        return "\n".join(f"{one.size:>12} {shown(one.name)}" for one in found)[:4000]
 
     def builder(self) -> str:
         """Return who uploads there, as the policy names it."""
@@ -135,57 +123,64 @@ class Incoming:
         wanted = (*wanted_of(build), LIST)
         before = self._place.list(folder=run) or ()
         there = _checked(before, wanted, run)
-        if missing := [name for name in wanted if name not in there]:
+        text = self._read(run) if LIST in there else ""
+        try:
+            said = read_list(text) if text else None
+        except CheckError as error:
+            if text.endswith("\n"):
+                raise
+            return _running(f"{LIST} is still uploaded, or its last line has no end: {error}")
+        if said is not None and said.failed and said.is_of(build):
+            return BuildState(status="failed", detail=f"the expert says: {quoted(said.failed)}")
+        missing = [one for one in wanted if one not in there or (one == LIST and not text)]
+        if missing or said is None:
             count = f"{len(there)} of {len(wanted)} files in {run}"
-            return _running(f"{count}, waits for {_some(missing)}")
-        said = self._said(run)
-        if (said.commit, said.version) != (build.commit, build.version):
-            return _running(
-                f"waits for files of {build.version} from {build.commit}; "
-                f"those in {run} are of {said.version} from {said.commit}"
-            )
-        if sorted(said.digests) != sorted(wanted[:-1]):
-            odd = sorted({*said.digests} ^ {*wanted[:-1]})
-            return _running(f"{LIST} and the expected set differ in {_some(odd)}")
-        digests = self._place.digests(folder=run, names=wanted[:-1])
-        for name in wanted[:-1]:
-            if digests.get(name) != said.digests[name]:
-                return _running(
-                    f"{name} is still uploaded, or was changed: it has the digest "
-                    f"{digests.get(name, 'none')}, {LIST} says {said.digests[name]}"
-                )
+            return _running(f"{count}, waits for {some(missing)}")
+        if odd := _odd(said, build, run) or self._other(said, wanted[:-1], run):
+            return _running(odd)
         if (self._place.list(folder=run) or ()) != before:
             return _running("all files are there; one of them is still being changed")
         return BuildState(status="done")
 
-    def _said(self, run: str) -> Said:
-        return read_list(self._place.read(folder=run, name=LIST, limit=MAX_LIST_BYTES))
+    def _other(self, said: Said, names: Sequence[str], run: str) -> str:
+        """Say which file has not the digest of the list; empty: all have."""
+        digests = self._place.digests(folder=run, names=names)
+        for name in names:
+            if digests.get(name) != said.digests[name]:
+                return (
+                    f"{name} is still uploaded, or was changed: it has the digest "
+                    f"{digests.get(name, 'none')}, {LIST} says {said.digests[name]}"
+                )
+        return ""
+
+    def _read(self, run: str) -> str:
+        return self._place.read(folder=run, name=LIST, limit=MAX_LIST_BYTES)
+
+    def _as_before(self, build: Build, run: str) -> Said:
+        """Return the list, which was right a moment ago; what it is by now fails no build."""
+        why: ReleaseError | None = None
+        try:
+            said = read_list(self._read(run))
+            if said.is_of(build) and not said.failed:
+                return said
+        except CheckError as error:
+            why = error
+        raise CheckError(
+            f"{LIST} in {run} was changed just now",
+            code="DIGEST_CHANGED",
+            remedy="Nothing was kept: it is looked at anew when this runs again.",
+        ) from why
 
 
-def read_list(text: str) -> Said:
-    """Read an expert's list. Raises `CheckError` (``INCOMING_LIST``, ``WEAK_DIGEST``)."""
-    heads: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    # A text from Windows may begin with a mark and end its lines in its own way.
-    for line in text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n"):
-        if not line.strip():
-            continue
-        if WEAK.fullmatch(line):
-            raise _refused("WEAK_DIGEST", f"{_shown(line)} has no SHA-256")
-        if found := HEAD.fullmatch(line):
-            name, value = (word for word in found.groups() if word)
-            known = heads
-        elif found := LINE.fullmatch(line):
-            value, name = found.groups()
-            known = digests
-        else:
-            raise _refused("INCOMING_LIST", f"nobody can read {_shown(line)} in it")
-        if known.setdefault(name, value) != value:
-            raise _refused("INCOMING_LIST", f"it says two things of {name}")
-    digests.pop(LIST, None)  # of an older form of itself, if it lay there already
-    if {*heads} != {"commit", "version"}:
-        raise _refused("INCOMING_LIST", f"it says {_some(sorted(heads)) or 'nothing'} of the two")
-    return Said(heads["commit"], heads["version"], digests)
+def _odd(said: Said, build: Build, run: str) -> str:
+    """Say in what a list differs from what a build asks for; empty: in nothing."""
+    if not said.is_of(build):
+        return (
+            f"waits for files of {build.version} from {build.commit}; "
+            f"those in {run} are of {said.version} from {said.commit}"
+        )
+    differ = {*said.digests} ^ {*wanted_of(build)}
+    return f"{LIST} and the expected set differ in {some(sorted(differ))}" if differ else ""
 
 
 def _checked(found: tuple[Entry, ...], wanted: Sequence[str], run: str) -> set[str]:
@@ -194,15 +189,21 @@ def _checked(found: tuple[Entry, ...], wanted: Sequence[str], run: str) -> set[s
     A file that a client uploads under a name of its own is not there yet, and no stranger.
     """
     if len(found) > MAX_ENTRIES:
-        raise _refused("REMOTE_NAME", f"{run} has more than {MAX_ENTRIES} entries")
+        raise refused("REMOTE_NAME", f"{run} has more than {MAX_ENTRIES} entries")
     strange = [
         one.name
         for one in found
         if not one.regular or (one.name not in wanted and not _under_way(one.name, wanted))
     ]
     if strange:
-        said = ", ".join(_shown(name) for name in strange[:SHOWN])
-        raise _refused("UNLISTED_FILE", f"{len(strange)} in {run} belong to no release: {said}")
+        said = ", ".join(shown(name) for name in strange[:SHOWN])
+        raise refused("UNLISTED_FILE", f"{len(strange)} in {run} belong to no release: {said}")
+    owners = sorted({one.owner for one in found if one.name in wanted})
+    if len(owners) > 1:
+        said = ", ".join(shown(name) for name in owners[:SHOWN])
+        raise refused("INCOMING_OWNERS", f"the files in {run} are of several accounts: {said}")
+    if large := [one for one in found if one.name in wanted and one.size > MOST_BYTES]:
+        raise refused("TOO_LARGE", f"{large[0].name} has {large[0].size} bytes")
     return {one.name for one in found if one.name in wanted and one.size}
 
 
@@ -213,20 +214,3 @@ def _under_way(name: str, wanted: Sequence[str]) -> bool:
 
 def _running(detail: str) -> BuildState:
     return BuildState(status="running", detail=detail)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
-def _shown(text: str) -> str:
-    return ascii(text)[:100]
-
-
-def _refused(code: str, said: str) -> ReleaseError:
-    return CheckError(
-        f"what an expert uploaded cannot be taken: {said}",
-        code=code,
-        remedy=f"Ask the expert to put exactly the expected files and {LIST} there, all anew.",
-    )

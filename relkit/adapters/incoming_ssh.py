@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from relkit.adapters.incoming import MAX_ENTRIES, MAX_LIST_BYTES, Entry
-from relkit.adapters.incoming_places import text_within
 from relkit.adapters.remote_files import EACH, checked_root, digests, look, records
 from relkit.adapters.sftp import SshPlace, failed, nul
 from relkit.errors import WorldError
 
 LIST = (
     *(*EACH, "-I{}", "find", "{}", "-mindepth", "1", "-maxdepth", "1"),
-    *("-printf", "'%s %T@ %y %f\\0'"),
+    *("-printf", "'%s %T@ %y %u %f\\0'"),
 )
-LISTED = re.compile(rb"(\d+) (\d+(?:\.\d+)?) (.) (.+)", flags=re.DOTALL)
+LISTED = re.compile(rb"(\d+) (\d+(?:\.\d+)?) (.) (\S+) (.+)", flags=re.DOTALL)
 READ = (*EACH, "head", "-c", str(MAX_LIST_BYTES + 1), "--")
 
 
@@ -36,10 +35,11 @@ class SshUploads:
             raise failed(str(self._place), "find", done)
         found = [
             Entry(
-                name=record[4].decode(errors="backslashreplace"),
+                name=record[5].decode(errors="backslashreplace"),
                 size=int(record[1]),
                 mtime=float(record[2]),
                 regular=record[3] == b"f",
+                owner=record[4].decode(errors="backslashreplace"),
             )
             for record in records(self._place, done, LISTED)[: MAX_ENTRIES + 1]
         ]
@@ -69,3 +69,21 @@ class SshUploads:
                 remedy="Run it again; ask whoever uploads there.",
             )
         return text_within(self._place.asked(READ, nul([path])), name, limit)
+
+
+def text_within(data: bytes, name: str, limit: int) -> str:
+    """Return data as text in UTF-8, or raise `WorldError` (``TOO_LARGE``, ``NOT_UTF8``)."""
+    if len(data) > limit:
+        raise WorldError(
+            f"{name} has more than {limit} bytes",
+            code="TOO_LARGE",
+            remedy="Ask whoever uploaded it for the text that belongs there.",
+        )
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise WorldError(
+            f"{name} is not text in UTF-8: {error.reason} at byte {error.start}",
+            code="NOT_UTF8",
+            remedy="Ask whoever uploaded it for the text in UTF-8.",
+        ) from error

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -19,6 +20,7 @@ from relkit.decision import Decision, read_decision
 from relkit.errors import GateError, WorldError
 from relkit.values import Request, Signed, digest_of
 
+T = TypeVar("T")
 MAX_BYTES = 4 << 20
 """More than a request or an answer ever has."""
 MAX_ANSWER_BYTES = 1 << 17
@@ -54,18 +56,22 @@ class Meeting:
         What is none says what it is, as far as it is not too much; it stops nobody. Raises
         `WorldError` (``ANSWERS_TOO_MANY``).
         """
-        files = answer_files(self.path(key))
-        if len(files) > MAX_ANSWERS:
-            raise WorldError(
-                f"there are {len(files)} answers to {key}, more than {MAX_ANSWERS}",
-                code="ANSWERS_TOO_MANY",
-                remedy="Find out who put them there, and move them away.",
-            )
-        found = [_answer(file) for file in files]
+        found = [_answer(file) for file in require_few(answer_files(self.path(key)), key)]
         junk = [one for one in found if not one.signature]
         if more := len(junk[MAX_JUNK:]):
             junk[MAX_JUNK:] = [_none(f"{more} more files are no answers")]
         return (*(one for one in found if one.signature), *junk)
+
+
+def require_few(answers: list[T], key: str) -> list[T]:
+    """Return the answers to a request, unless nobody can have given so many."""
+    if len(answers) > MAX_ANSWERS:
+        raise WorldError(
+            f"there are {len(answers)} answers to {key}, more than {MAX_ANSWERS}",
+            code="ANSWERS_TOO_MANY",
+            remedy="Find out who put them there, and move them away.",
+        )
+    return answers
 
 
 def answer_files(request: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from relkit.errors import UsageError
 from relkit.values import Testimony
 
 PROTOCOLS = ("ssh", "https", "file")
+MOST_NAMED = 20
 SHORTEST = 6
 """With so many letters of a request's key it is not taken for another one by chance."""
 
@@ -37,14 +38,21 @@ def fetched(address: str, branch: str, key: str) -> Iterator[tuple[Branch, Path]
     The file lies in a folder that is gone afterwards, with all other requests and the answers.
     Raises `UsageError` (``NO_REQUEST``), and those of the network.
     """
+    key = key.removesuffix(".json")
     with tempfile.TemporaryDirectory(prefix="relkit-") as folder:
         place = place_at(address, branch, Path(folder) / "copy.git")
-        found = place.files(REQUESTS, lambda name: bool(NAME.fullmatch(name)), MAX_ANSWERS + 1)
+        found = place.files(REQUESTS, lambda names: _first(names, key))
         requests = Path(folder) / REQUESTS
         requests.mkdir()
         for name, content in found.items():
             (requests / name).write_bytes(content)
-        yield place, requests / _one(list(found), key.removesuffix(".json"))
+        yield place, requests / _one(list(found), key)
+
+
+def _first(names: list[str], key: str) -> list[str]:
+    """Return what is about a request, and then of the others as many as there is room for."""
+    fit = [name for name in names if NAME.fullmatch(name)]
+    return sorted(fit, key=lambda name: not name.startswith(key))[: MAX_ANSWERS + 2]
 
 
 def _one(names: list[str], key: str) -> str:
@@ -53,7 +61,7 @@ def _one(names: list[str], key: str) -> str:
     if len(fitting) != 1 or len(key) < SHORTEST:
         raise UsageError(
             f"{len(fitting)} requests begin with {key[:70]!a}; there are: "
-            + (", ".join(name[:12] for name in asked) or "none"),
+            + (", ".join(name[:12] for name in asked[:MOST_NAMED]) or "none"),
             code="NO_REQUEST",
             remedy=f"Give at least {SHORTEST} letters of the digest that the notebook shows.",
         )

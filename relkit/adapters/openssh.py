@@ -16,7 +16,8 @@ from functools import cached_property
 from pathlib import Path
 
 from relkit.adapters.git_command import said
-from relkit.adapters.sftp import Ran, SshPlace
+from relkit.adapters.sftp import SshPlace
+from relkit.adapters.ssh_process import Ran
 from relkit.adapters.ssh_refusals import SSH_PORT, Pin, is_key_refusal, refusal, unfit, unpinned
 from relkit.errors import WorldError
 

@@ -31,7 +31,7 @@ from relkit.adapters.evidence import (
 from relkit.adapters.git_command import Identity
 from relkit.adapters.git_file import Branch, Tree
 from relkit.adapters.issue_messages import IssueMessages
-from relkit.adapters.meeting import MAX_ANSWERS, Meeting
+from relkit.adapters.meeting import MAX_ANSWER_BYTES, Meeting, require_few
 from relkit.adapters.value_files import NAME, safe_name
 from relkit.errors import WorldError
 from relkit.values import Person, Request, Signed, Testimony, Value
@@ -103,11 +103,12 @@ class MeetingPeople:
         Raises `WorldError` (``ANSWERS_TOO_MANY``), and those of the network.
         """
         begins, own = f"{safe_name(key)}.", f"{key}.json"
-        found = self._meeting.files(
-            REQUESTS,
-            lambda name: name.startswith(begins) and name.endswith(".json") and name != own,
-            most=MAX_ANSWERS + 1,
-        )
+
+        def fitting(names: list[str]) -> list[str]:
+            answers = (one for one in names if one.startswith(begins) and one.endswith(".json"))
+            return require_few([one for one in answers if one != own], key)
+
+        found = self._meeting.files(REQUESTS, fitting, MAX_ANSWER_BYTES)
         with tempfile.TemporaryDirectory(prefix="relkit-") as folder:
             for number, (name, content) in enumerate(found.items()):
                 plain = name if NAME.fullmatch(name) else f"{key}.unnamed-{number}.json"
@@ -121,10 +122,10 @@ class MeetingPeople:
         ``EVIDENCE_FOREIGN`` if it is said by somebody who is not in that role.
         """
         safe_name(name)
-        found = self._meeting.files(EVIDENCE, lambda file: bool(named([file], name)))
+        found = self._meeting.files(EVIDENCE, lambda files: named(files, name)[-1:])
         if not found:
             return None
-        last = max(found)
+        [last] = found
         given = read_testimony(found[last], last)
         require_known(given, self._roster)
         require_about(given, name, last)
@@ -140,11 +141,10 @@ class MeetingPeople:
         safe_name(testimony.name)
 
         def edited(tree: Tree) -> dict[str, bytes]:
-            found = tree.below(EVIDENCE, lambda file: bool(named([file], testimony.name)))
-            last = max(found, default="")
-            if last and found[last] == _bytes(testimony):
+            last = tree.below(EVIDENCE, lambda files: named(files, testimony.name)[-1:])
+            if _bytes(testimony) in last.values():
                 return {}
-            return {f"{EVIDENCE}/{next_name(sorted(found), testimony)}": _bytes(testimony)}
+            return {f"{EVIDENCE}/{next_name([*last], testimony)}": _bytes(testimony)}
 
         self._meeting.commit(edited, f"Evidence {testimony.name}", self._who)
 

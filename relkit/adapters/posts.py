@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from relkit.adapters.web import TIMEOUT_SECONDS, Web, body, content_type, quoted
 from relkit.errors import WorldError
+from relkit.markup import Tag, parts
 
 REST = re.compile(r"[A-Za-z0-9._~/@:+-]{0,300}", flags=re.ASCII)
 """What may follow the known beginning of an address."""
 OK, GONE, REDIRECTS = 200, {404, 410}, {301, 302, 303, 307, 308}
 HOPS = 3
-UNSEEN = {"script", "style", "template", "noscript"}
+ADDRESS = re.compile(r"://|\bwww\.", flags=re.IGNORECASE)
+UNSEEN = {"template", "noscript"}
+LINES = {"p", "div", "li", "tr", "br", "h1", "h2"}
+"""What begins a line."""
 
 
 class Posts:
@@ -80,35 +83,36 @@ def _read(url: str, response: requests.Response) -> str:
 def plain(page: str) -> str:
     """Return the words of an HTML page and, in brackets, the addresses of its links."""
     words = _Words()
-    words.feed(page)
-    words.close()
+    for part in parts(page):
+        words.take(part)
     return "\n".join(line for one in "".join(words.found).splitlines() if (line := one.strip()))
 
 
-class _Words(HTMLParser):
+class _Words:
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self.found: list[str] = []
         self._unseen = 0
-        self._links: list[str] = []
+        self._link, self._begun = "", 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in UNSEEN:
-            self._unseen += 1
-        elif tag == "a":
-            self._links.append(dict(attrs).get("href") or "")
-        else:
-            self.found.append("\n" if tag in {"p", "div", "li", "tr", "br", "h1", "h2"} else "")
+    def take(self, part: Tag | str) -> None:
+        if isinstance(part, str):
+            self.found += [] if self._unseen else [part]
+        elif part.name in UNSEEN:
+            self._unseen = max(0, self._unseen + (-1 if part.ends else 1))
+        elif part.name == "a":
+            self._end_link()  # a link within another one ends it
+            self._link = "" if part.ends else dict(reversed(part.attributes)).get("href", "")
+            self._begun = len(self.found)
+        elif not part.ends and part.name in LINES:
+            self.found.append("\n")
 
-    def handle_endtag(self, tag: str) -> None:
-        if tag in UNSEEN:
-            self._unseen = max(0, self._unseen - 1)
-        elif tag == "a" and self._links and (link := self._links.pop()):
-            self.found.append(f" ({link})")
-
-    def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self.found.append(data)
+    def _end_link(self) -> None:
+        if not self._link:
+            return
+        words = "".join(self.found[self._begun :])
+        if ADDRESS.search(words) and words.strip() != self._link:
+            self.found[self._begun :] = []  # they look like another address than it leads to
+        self.found += [] if self._unseen else [f" ({self._link})"]
 
 
 def unreadable(url: str, why: str) -> WorldError:

@@ -8,20 +8,19 @@ in sessions of their own, and survive a kernel that is restarted or killed.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 from relkit.adapters.attempts import (
+    alone,
     check_same,
     clear,
     delivered_by,
@@ -112,8 +111,8 @@ class ProcessBuilders:
                 code="BUILD_UNKNOWN",
                 remedy=f"This world makes: {', '.join(self._programs)}.",
             )
-        home.mkdir(parents=True, exist_ok=True)
-        with _alone(home):
+        with alone(_lock_of(home)):
+            home.mkdir(exist_ok=True)
             last = newest(home)
             if last is not None and status_of(last).status in {"running", "done"}:
                 check_same(last, build)
@@ -159,7 +158,7 @@ class ProcessBuilders:
         home = home_of(self._folder, nonce, name)
         if not home.is_dir():
             return
-        with _alone(home):
+        with alone(_lock_of(home)):
             last = newest(home)
             if last is not None and status_of(last).status != "done":
                 end(last)
@@ -197,20 +196,13 @@ class ProcessBuilders:
             os.close(cast("int", lock))
 
 
+def _lock_of(home: Path) -> Path:
+    return home.with_name(f".{home.name}.lock")
+
+
 def _again(out: Path, file: Artifact) -> Artifact:
     with opened(out / file.name, file.sha256) as subject:
         return Artifact(name=file.name, size=subject.size, sha256=subject.sha256)
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Let one process at a time decide whether to start this build."""
-    lock = hold(home / "start.lock", fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        if lock is not None:
-            os.close(lock)
 
 
 def _spawn(attempt: Path, lock: int, around: Surroundings) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import requests
+from urllib3.exceptions import HTTPError
 
-from relkit.adapters.web import TIMEOUT_SECONDS, Web, chunks, content_type, quoted, text
+from relkit.adapters.web import CHUNK_BYTES, TIMEOUT_SECONDS, Web, content_type, quoted, text
 from relkit.errors import VerificationError, WorldError
 from relkit.values import Artifact, Companion, Fetched
 
 PATH = re.compile(r"/(?:[A-Za-z0-9._+~-]+/)*(?:[A-Za-z0-9._+~-]+)?", flags=re.ASCII)
 LONGEST = 1000
+MOST_BYTES = 2**31 - 1
+"""No file of the site is larger: its rows cannot say so."""
 OK, NOT_FOUND, GONE = 200, 404, 410
 
 Verify = Callable[[Path, Path, Companion], None]
@@ -98,15 +101,18 @@ class PublicSite:
         return True
 
     def _fetch(self, path: str, headers: Mapping[str, str]) -> Fetched:
-        digest, size = hashlib.sha256(), 0
         with self._web.request("GET", checked(path), headers=headers) as response:
-            for chunk in chunks(response):
-                digest.update(chunk)
-                size += len(chunk)
+            size, digest = summed(response, MOST_BYTES)
+            if size > MOST_BYTES:
+                raise WorldError(
+                    f"{response.url} is larger than {MOST_BYTES} bytes",
+                    code="TOO_LARGE",
+                    remedy="Look at the address in a browser; no file of a release is so large.",
+                )
             return Fetched(
                 status=response.status_code,
                 size=size,
-                sha256=digest.hexdigest(),
+                sha256=digest,
                 content_type=content_type(response),
             )
 
@@ -121,7 +127,7 @@ class PublicSite:
                 return False
             if response.status_code != OK:
                 raise _unexpected(response)
-            for chunk in chunks(response):
+            for chunk in arriving(response):
                 size += len(chunk)
                 if size > wanted.size:
                     return False
@@ -141,9 +147,42 @@ def checked(path: str) -> str:
     return path[1:]
 
 
+def arriving(response: requests.Response) -> Iterator[bytes]:
+    """Yield what has come, however little, and as it came.
+
+    What a server packs although nobody asked for it stays so: most readers would keep it like that.
+    """
+    try:
+        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
+            yield chunk
+    except HTTPError as error:
+        raise WorldError(
+            f"{response.url} broke off ({type(error).__name__})",
+            code="SITE_UNREACHABLE",
+            remedy="Look at the address in a browser, then run this again.",
+        ) from error
+
+
+def summed(
+    response: requests.Response, limit: int, *, each: Callable[[], None] = lambda: None
+) -> tuple[int, str]:
+    """Return size and SHA-256 of a body; a size above `limit` says that the rest was not read.
+
+    `each` is called when something has come, and may raise.
+    """
+    digest, size = hashlib.sha256(), 0
+    for chunk in arriving(response):
+        each()
+        digest.update(chunk)
+        size += len(chunk)
+        if size > limit:
+            break
+    return size, digest.hexdigest()
+
+
 def _unexpected(response: requests.Response) -> WorldError:
     return WorldError(
         f"{response.url} answered {response.status_code}, not {OK}",
         code="UNEXPECTED_STATUS",
-        remedy="Look at the address in a browser, then run the step again.",
+        remedy="Look at the address in a browser, then run this again.",
     )

@@ -166,6 +166,8 @@ def with_release(before: str, series: str, stage: str, day: date) -> str:
     """
     wanted, there = releases(before), statuses(before)
     found = [one for one in wanted.get(series, []) if same(str(one.get("stage")), stage)]
+    if (made := released(before, series, stage)) not in {None, day}:
+        raise unfit(f"{stage} was released on {made}, says {PATH}, and not on {day}")
     if not found:
         found = [{"stage": stage}]
         wanted[series] = [*wanted.get(series, []), *found]

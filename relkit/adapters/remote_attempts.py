@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,4 +44,5 @@ def run_number(attempt: Path | None) -> int:
 def give_up(attempt: Path, state: BuildState) -> None:
     """End an attempt for which another one comes; why it failed stays to be read."""
     if not (attempt / OUTCOME).exists():
-        Ending(attempt).failed(state.detail or state.status)
+        with closing(Ending(attempt)) as ending:
+            ending.failed(state.detail or state.status)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from relkit.adapters.disk import sync_folder
 from relkit.adapters.subjects import opened
 from relkit.building.ending import Ending, delivered
 from relkit.building.job import FILE_NAME, LOCK, OUT, OUTCOME, Input, hold
-from relkit.building.provenance import provenance
+from relkit.building.provenance import OBSERVED, provenance
 from relkit.errors import CheckError, UsageError, WorldError
 from relkit.values import Artifact, Build, BuildResult
 
@@ -26,7 +28,6 @@ PART = ".out"
 AGAIN = frozenset({"DIGEST_CHANGED"})
 """Refusals of a download that end nothing: it is made anew at the next look."""
 MEGABYTE = 1_000_000
-OBSERVED = "observed by relkit, not signed by the builder: run {run} at {builder}"
 
 Fetch = Callable[..., dict[str, str]]
 """`BuildService.fetch`."""
@@ -54,7 +55,8 @@ def downloaded(what: Download, fetch: Fetch) -> dict[str, str] | None:
         return {"status": "running", "detail": _so_far(what)}
     try:
         if not (what.attempt / OUTCOME).exists():
-            _bring(what, fetch)
+            with closing(Ending(what.attempt)) as ending:
+                _bring(what, fetch, ending)
     except OSError as error:
         raise WorldError(
             f"the files of {what.build.name} cannot be kept here: {error.strerror or error}",
@@ -77,11 +79,11 @@ def result_of(attempt: Path) -> BuildResult:
     return result.model_copy(update={"files": tuple(files)})
 
 
-def _bring(what: Download, fetch: Fetch) -> None:
-    ending, part = Ending(what.attempt), what.attempt / PART
-    for old in (part, what.attempt / OUT):  # of a process that was killed here
+def _bring(what: Download, fetch: Fetch, ending: Ending) -> None:
+    for old in (*what.attempt.glob(f"{PART}*"), what.attempt / OUT):  # of a process that was killed
         shutil.rmtree(old, ignore_errors=True)
-    part.mkdir()
+    # A name of its own: a process whose attempt was put aside never writes into the next one's.
+    part = Path(tempfile.mkdtemp(prefix=f"{PART}-", dir=what.attempt))
     try:
         facts = fetch(build=what.build, run=what.run, folder=part)
         files = delivered(part)
@@ -92,9 +94,12 @@ def _bring(what: Download, fetch: Fetch) -> None:
             raise
         ending.failed(str(error))
         return
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, Exception):
+            ending.require_folder()
         raise
+    ending.require_folder()
     part.rename(what.attempt / OUT)
     sync_folder(what.attempt)
     ending.done(files, facts, _statement(what, facts, files))
@@ -139,7 +144,7 @@ def wanted_of(build: Build) -> tuple[str, ...]:
 
 def _statement(what: Download, facts: Mapping[str, str], files: list[Input]) -> str:
     seen: dict[str, Any] = {"commit": facts["commit"], "version": facts["version"]}
-    form = OBSERVED.format(run=what.run, builder=what.builder)
+    form = f"{OBSERVED}: run {what.run} at {what.builder}"
     told = {**facts, "form": form}
     observed = what.build.model_copy(update=seen)
     return provenance(observed, files, told, builder=what.builder) if files else ""
@@ -148,7 +153,7 @@ def _statement(what: Download, facts: Mapping[str, str], files: list[Input]) -> 
 def _so_far(what: Download) -> str:
     """Say how much of a download has come; it goes on in another process."""
     sizes = []
-    for path in (what.attempt / PART).glob("*"):
+    for path in what.attempt.glob(f"{PART}*/*"):
         try:
             sizes.append(path.stat().st_size)
         except OSError:  # just renamed, or removed

@@ -12,21 +12,29 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from relkit.adapters.git_command import said
-from relkit.adapters.sftp import Ran, SshPlace, failed, nul
+from relkit.adapters.sftp import SshPlace, failed, nul
+from relkit.adapters.ssh_process import Ran
 from relkit.errors import UsageError, WorldError
 
 EACH = ("env", "LC_ALL=C", "xargs", "-0", "-r")
-STATUS = (*EACH, "stat", "--printf='%f %s %u %U %d %i %n\\0'", "--")
+STATUS = (*EACH, "stat", "--printf='%f %s %u %U %G %d %i %n\\0'", "--")
 DIGEST = (*EACH, "sha256sum", "-z", "--")
-LARGE = (*EACH, "-n", "1", "-P", "2", "openssl", "dgst", "-sha256", "-r")
-"""For few large files, two at a time: four times as fast as `sha256sum` where the processor has
-instructions for it. A record of one file is written in one piece, so that none mingle."""
+LARGE = (*EACH, "-n", "5", "-P", "2", "openssl", "dgst", "-sha256", "-r")
+"""For large files, by two processes at a time: four times as fast as `sha256sum` where the
+processor has instructions for it. What each says is written in one piece, so that none mingle."""
+PLAIN_CHARACTERS = 600
+"""The longest path that leaves its piece short enough."""
 ROOM = (*EACH, "-n", "1", "df", "--output=avail,iavail", "-B1", "--")
 WHO = ("id", "-u")
+UID = re.compile(rb"[0-9]{1,10}")
 ROOT = re.compile(r"(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._+-]+)+", flags=re.ASCII)
-STATUS_LINE = re.compile(rb"([0-9a-f]+) (\d+) (\d+) (\S+) (\d+) (\d+) (.+)", flags=re.DOTALL)
+STATUS_LINE = re.compile(
+    rb"([0-9a-f]{1,8}) (\d{1,19}) (\d{1,10}) (\S+) (\S+) (\d{1,20}) (\d{1,20}) (.+)",
+    flags=re.DOTALL,
+)
 DIGEST_LINE = re.compile(rb"([0-9a-f]{64}) [ *](.+)", flags=re.DOTALL)
-GONE = re.compile(r".*: (?:No such file or directory|Not a directory)")
+GONE = re.compile(r"stat: .*: (?:No such file or directory|Not a directory)")
+ROOM_LINE = re.compile(rb"\s*(\d{1,30}|-)\s+(\d{1,30}|-)\s*")
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class Found:
     size: int
     uid: int
     owner: str
+    group: str
     device: int
     inode: int
 
@@ -77,25 +86,26 @@ def look(place: SshPlace, paths: Iterable[str]) -> dict[str, Found]:
     done = place.run(STATUS, nul(asked))
     found = {}
     for record in records(place, done, STATUS_LINE):
-        kind, size, uid, owner, device, inode, name = record.groups()
-        path = answered(name, asked)
-        who = owner.decode(errors="replace")
-        found[path] = Found(int(kind, 16), int(size), int(uid), who, int(device), int(inode))
-    for line in done.err.splitlines():  # all of it: one for each file
-        if not GONE.fullmatch(line.strip()) and len(found) < len(asked):
-            raise failed(str(place), "stat", done)
+        kind, size, uid, owner, group, device, inode, name = record.groups()
+        numbers = int(kind, 16), int(size), int(uid)
+        names = said(owner), said(group)
+        found[answered(name, asked)] = Found(*numbers, *names, int(device), int(inode))
+    # What is not there is said, once for each; what is only not told of would be taken for free.
+    gone = sum(GONE.fullmatch(line.strip()) is not None for line in done.err.splitlines())
+    if len(found) + gone != len(asked):
+        raise failed(str(place), "stat", done)
     return found
 
 
 def digests(place: SshPlace, paths: Collection[str], *, large: bool = True) -> dict[str, str]:
     """Return the SHA-256 of files, computed on the server; all of them must be there.
 
-    `large`: by OpenSSL, if the server has it and no name needs more than a line.
+    `large`: by OpenSSL, if the server has it and all names are plain.
     """
     asked = dict.fromkeys(paths)
     if not asked:
         return {}
-    quick = large and all(path.isprintable() for path in asked)
+    quick = large and all(path.isprintable() and len(path) < PLAIN_CHARACTERS for path in asked)
     done = place.run(LARGE, nul(asked)) if quick else None
     if done is None or done.status:
         done = place.run(DIGEST, nul(asked))
@@ -112,15 +122,18 @@ def digests(place: SshPlace, paths: Collection[str], *, large: bool = True) -> d
 
 def room(place: SshPlace, folder: str) -> tuple[int, int]:
     """Return how many bytes and how many files there is room for, where a folder is."""
-    words = place.asked(ROOM, nul([folder])).decode().splitlines()[-1].split()
-    free, files = (int(word) if word.isdigit() else 1 << 40 for word in words)
+    answer = place.asked(ROOM, nul([folder]))
+    match = ROOM_LINE.fullmatch((answer.splitlines() or [b""])[-1])
+    if match is None:
+        raise _unclear(place, answer)
+    free, files = (int(word) if word.isdigit() else 1 << 40 for word in match.groups())
     return free, files
 
 
 def user_id(place: SshPlace) -> int:
     """Return who we are there."""
     words = place.asked(WHO).strip()
-    if not words.isdigit():
+    if UID.fullmatch(words) is None:
         raise _unclear(place, words)
     return int(words)
 

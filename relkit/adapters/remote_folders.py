@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
-from relkit.adapters.folders import FILE_MODE, FOLDER_MODE, checked, in_the_way
+from relkit.adapters.downloads_shared import FILE_MODE, FOLDER_MODE, checked, in_the_way
 from relkit.adapters.remote_files import EACH, Found, look, room
-from relkit.adapters.sftp import Ran, SshPlace, failed, nul
+from relkit.adapters.sftp import SshPlace, failed, nul
+from relkit.adapters.ssh_process import Ran
 from relkit.errors import WorldError
 
 GROUP_FOLDER_MODE = 0o2775
@@ -26,7 +27,7 @@ class RemoteTree:
     """The folders below one folder of a server, `root`, which must be there."""
 
     def __init__(self, place: SshPlace, root: str, *, uid: int, group: str) -> None:
-        self._place, self.root, self._uid, self._group = place, root, uid, group
+        self._place, self.root, self.uid, self._group = place, root, uid, group
         self._mode = GROUP_FOLDER_MODE if group else FOLDER_MODE
 
     def path(self, below: str) -> str:
@@ -61,25 +62,26 @@ class RemoteTree:
             now = {}
         there = {**seen, **now}
         self.check([f"{folder}/x" for folder in wanted], there)
-        self._fit({folder: there[folder] for folder in wanted}, set(new))
+        self._fit({folder: there[folder] for folder in wanted})
 
-    def _fit(self, folders: Mapping[str, Found], new: set[str]) -> None:
-        """Give our folders their mode and, if they are new, their group; look at the others'."""
+    def _fit(self, folders: Mapping[str, Found]) -> None:
+        """Give our folders their mode and group; look at the others'."""
         for folder, found in folders.items():
-            if found.uid != self._uid and found.mode & ENTERED != ENTERED:
+            if found.uid != self.uid and found.mode & ENTERED != ENTERED:
                 raise foreign(folder, found, f"{self._mode:04o}")
-        ours = [path for path, one in folders.items() if one.uid == self._uid]
-        if self._group and (made := [path for path in ours if path in new]):
-            self._place.asked(CHGRP, nul([self._group, *made]))
-        wrong = [path for path in ours if path in new or folders[path].mode != self._mode]
-        if wrong:
+        ours = {path: one for path, one in folders.items() if one.uid == self.uid}
+        other = [path for path, one in ours.items() if self._group not in {"", one.group}]
+        if other:
+            self._place.asked(CHGRP, nul([self._group, *other]))
+        wrong = [path for path, one in ours.items() if one.mode != self._mode]
+        if wrong := [*dict.fromkeys([*other, *wrong])]:
             self.do([f"chmod {self._mode:04o} {path}" for path in wrong])
 
     def fit_files(self, files: Mapping[str, Found]) -> None:
         """Give our files their mode; refuse another's whose mode is not the one (I16, I17)."""
         wrong = [path for path, one in files.items() if one.mode != FILE_MODE]
         for path in wrong:
-            if files[path].uid != self._uid:
+            if files[path].uid != self.uid:
                 raise foreign(path, files[path], f"{FILE_MODE:04o}")
         if wrong:
             self.do([f"chmod {FILE_MODE:04o} {path}" for path in wrong])
@@ -104,7 +106,7 @@ class RemoteTree:
         free, files = room(self._place, last)
         if not free or not files:
             return full(str(self._place), last, free, 1)
-        if seen[last].uid != self._uid and (done is None or DENIED in done.err):
+        if seen[last].uid != self.uid and (done is None or DENIED in done.err):
             return foreign(last, seen[last], f"{self._mode:04o}")
         return failed(str(self._place), "sftp", done or Ran(1, b"", f"{path} was not made"))
 

@@ -6,19 +6,16 @@ the service hears of it; its id comes after. A run without an id is one whose an
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from relkit.adapters.attempts import alone
 from relkit.adapters.value_files import read_value, write_value
-from relkit.building.job import hold
 from relkit.values import Build, Value
 
 FILE = re.compile(r"run-([0-9]+)\.json")
@@ -45,16 +42,9 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Let one process at a time decide what is started or cancelled."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        lock = hold(self._folder / "lock", fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            if lock is not None:
-                os.close(lock)
+        return alone(self._folder / "lock")
 
     def runs(self) -> list[Run]:
         """Return all runs, in order of number. Raises `WorldError` (``STATE_UNREADABLE``)."""

@@ -22,11 +22,22 @@ from relkit.errors import UsageError, WorldError
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 Query = Mapping[str, str] | Sequence[tuple[str, str]]
 """What follows the question mark; pairs, where a name stands there more than once."""
-REDIRECTS, REFUSALS, FAILURES = 300, 400, 500
-DENIED, MISSING, CONFLICTS, THROTTLED = {401, 403}, {404, 410}, {409, 412, 422}, {403, 429}
+REDIRECTS, FAILURES = 300, 500
+SIGN_IN = 203
+"""With a page instead of JSON: what Azure says to whoever shows it a key that has expired."""
+DENIED, THROTTLED, MOVED = {401, 403, SIGN_IN}, {403, 429}, {301, 302, 303, 307, 308}
+REFUSED = (
+    (DENIED, "DENIED", "Renew the key for the service, or ask for the right to do it."),
+    ({404}, "MISSING", "Look whether the names in the world's file are right."),
+    ({410}, "GONE", "It was there: see what deleted it, or begin anew with relkit respin."),
+    ({409, 412, 422}, "CONFLICT", "Compare what was asked with what the service says about it."),
+    (range(300, 400), "REDIRECT", "Correct the service's address: redirects are not followed."),
+    (range(400, 500), "REFUSED", "Compare what was sent with what the service says about it."),
+)
 MOST_WAITED_SECONDS = 60
 LACKING = ("SECRET_MISSING", "SECRET_UNFIT", "SECRET_UNKNOWN")
 """Codes of a secret that cannot be had: nothing was sent."""
+ABSENT = {"SERVICE_MISSING", "SERVICE_GONE"}
 UNSEEN = "how it stands there is not known"
 JSON_TYPES = ("application/json", "application/problem+json")
 
@@ -52,7 +63,7 @@ class Answer:
     def throttled_seconds(self) -> int | None:
         """Return for how long the service wants not to be asked; None: it is not throttling.
 
-        0 if it does not say. A service may also throttle by 403.
+        0 if it does not say. A service may also throttle by 403, and say so in words only.
         """
         if self.status not in THROTTLED:
             return None
@@ -65,6 +76,8 @@ class Answer:
         reset = self.headers.get("x-ratelimit-reset", "")
         if self.headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
             return max(0, int(reset[:11]) - round(now.timestamp()))
+        if "rate limit" in self.said.lower():  # GitHub's second limit: at least a minute
+            return MOST_WAITED_SECONDS
         return None if self.status in DENIED else 0
 
 
@@ -82,8 +95,7 @@ class Rest:
 
     `headers` give those of each call, credentials among them, when they are needed; `secrets` are
     left out of every message. `denied` is told when the service refuses the credentials, so that
-    they are asked for anew. `headers` that a service wants always, such as a version of the API,
-    go into `headers` too.
+    they are asked for anew.
     """
 
     def __init__(
@@ -103,17 +115,19 @@ class Rest:
 
     def get(self, path: str, query: Query | None = None) -> Answer:
         """Return a good answer with JSON. Raises `WorldError`, among them ``SERVICE_MISSING``."""
-        answer = self.ask("GET", path, query=query)
-        if 0 < (answer.throttled_seconds() or 0) <= MOST_WAITED_SECONDS:
-            self._wait(float(answer.throttled_seconds() or 0))
-            answer = self.ask("GET", path, query=query)
-        if answer.status >= FAILURES:
-            said = f"{answer.said}; {UNSEEN}"
-            raise self.error("FAILED", said, "The service itself has failed: run it later.")
+        answer = self._asked(path, query)
         self._refuse(answer, UNSEEN)
         if answer.value is None:
             raise self.unreadable(answer.said)
         return answer
+
+    def lead(self, path: str) -> str:
+        """Return where a reading call is sent on to. Raises `WorldError`, as `get` does."""
+        answer = self._asked(path)
+        if answer.status not in MOVED:
+            self._refuse(answer, UNSEEN)
+            raise self.unreadable(answer.said)
+        return answer.headers.get("location", "")
 
     def find(
         self, path: str, query: Mapping[str, str] | None = None, *, saying: str = ""
@@ -125,7 +139,7 @@ class Rest:
         try:
             return self.get(path, query)
         except WorldError as error:
-            if error.code == "SERVICE_MISSING" and saying in str(error):
+            if error.code in ABSENT and saying in str(error):
                 return None
             raise
 
@@ -142,18 +156,14 @@ class Rest:
             raise self.unknown(str(error)) from error
         if answer.status >= FAILURES:
             raise self.unknown(answer.said, answer.status)
-        self._refuse(answer, "nothing was changed")
-        if answer.value is None and not answer.blank:  # it was not the service that answered
+        good = answer.status < REDIRECTS
+        if good and answer.value is None and not answer.blank:  # another than the service answered
             raise self.unknown(answer.said)
+        self._refuse(answer, "nothing was changed")
         return answer
 
     def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Query | None = None,
-        fields: object = None,
+        self, method: str, path: str, *, query: Query | None = None, fields: object = None
     ) -> Answer:
         """Ask once and return whatever is answered. Raises ``SERVICE_UNREACHABLE``, ``…_LARGE``."""
         headers = {"Accept": "application/json", **self._headers()}
@@ -194,23 +204,27 @@ class Rest:
         error.status = status
         return error
 
+    def _asked(self, path: str, query: Query | None = None) -> Answer:
+        """Read, once more if the service asks for that within a minute; refuse its failures."""
+        answer = self.ask("GET", path, query=query)
+        if 0 < (seconds := answer.throttled_seconds() or 0) <= MOST_WAITED_SECONDS:
+            self._wait(float(seconds))
+            answer = self.ask("GET", path, query=query)
+        if answer.status >= FAILURES:
+            said = f"{answer.said}; {UNSEEN}"
+            raise self.error("FAILED", said, "The service itself has failed: run it later.")
+        return answer
+
     def _refuse(self, answer: Answer, stands: str) -> None:
         status = answer.status
-        if status < REDIRECTS:
+        if status < REDIRECTS and (status != SIGN_IN or answer.value is not None):
             return
         if (seconds := answer.throttled_seconds()) is not None:
             code, remedy = "THROTTLED", f"Run the step again in {seconds or 'some'} seconds."
-        elif status in DENIED:
-            self._denied()
-            code, remedy = "DENIED", "Renew the key for the service, or ask for the right to do it."
-        elif status in MISSING:
-            code, remedy = "MISSING", "Look whether the names in the world's file are right."
-        elif status in CONFLICTS:
-            code, remedy = "CONFLICT", "Compare what was asked with what the service says about it."
-        elif status < REFUSALS:
-            code, remedy = "REDIRECT", "Correct the service's address: redirects are not followed."
         else:
-            code, remedy = "REFUSED", "Compare what was sent with what the service says about it."
+            code, remedy = next(found[1:] for found in REFUSED if status in found[0])
+        if code == "DENIED":
+            self._denied()
         raise self.error(code, f"{answer.said}; {stands}", remedy)
 
 
@@ -228,7 +242,7 @@ def segment(text: str) -> str:
 def _http_date(said: str) -> datetime | None:
     try:
         return parsedate_to_datetime(said).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

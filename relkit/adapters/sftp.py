@@ -6,18 +6,15 @@ standard input, each ended by NUL; changes are made by SFTP, whose commands hold
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
 
 from relkit.adapters.git_command import said
+from relkit.adapters.ssh_process import ECHO, Ran, called
 from relkit.adapters.ssh_refusals import Pin, refusal
 from relkit.errors import WorldError
 
@@ -25,22 +22,8 @@ LOST = 255
 """What ssh and sftp end with where the connection failed, not the remote command."""
 IDLE_SECONDS = 120
 """How long a connection outlives a process that was killed."""
-COMMAND_SECONDS = 1800.0
-LIMIT_BYTES = 32 << 20
-"""More than the longest listing that is believed: 20,000 docs with digests are 4 MB."""
 PIECE_BYTES = 255 << 10
 """The most that OpenSSH's server takes in one request."""
-ECHO = "sftp> "
-INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", "TMPDIR")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a program gave: exit status, output, and what it said besides."""
-
-    status: int
-    out: bytes
-    err: str
 
 
 def nul(names: Iterable[str]) -> bytes:
@@ -78,7 +61,7 @@ class SshPlace:
         """
         self.connect()
         port = ("-p", str(self.pin.port))
-        done = _called(["ssh", *self._shared, *port, "-T", "--", self._target, *argv], stdin)
+        done = called(["ssh", *self._shared, *port, "-T", "--", self._target, *argv], stdin)
         if done.status == LOST or done.status < 0:
             self._lost(done)
         return done
@@ -120,9 +103,12 @@ class SshPlace:
             self._target,
         ]
         text = "".join(f"{one}\n" for one in commands).encode("ascii")
-        done = _called(argv, text, folder=folder, begun=begun)
-        # Where the connection breaks while it writes, it is ended by SIGPIPE.
-        if done.status == LOST or done.status < 0 or "Connection closed" in done.err:
+        done = called(argv, text, folder=folder, begun=begun)
+        if _is_lost(done) and not _has_begun(done) and not self.run(("true",)).status:
+            done = called(argv, text, folder=folder, begun=begun)
+            if _is_lost(done) and not _has_begun(done):
+                raise refusal(self.pin, f"subsystem request failed: no SFTP there; {done.err}")
+        if _is_lost(done):
             self._lost(done)
         return done
 
@@ -132,14 +118,14 @@ class SshPlace:
         if self._socket.exists():
             return  # where nobody answers there, a call makes a connection of its own
         master = ("-o", "ControlMaster=yes", "-o", f"ControlPersist={IDLE_SECONDS}", "-f", "-N")
-        done = _called(["ssh", *self._shared, *master, *port, "--", self._target], b"")
+        done = called(["ssh", *self._shared, *master, *port, "--", self._target], b"")
         if done.status:
             raise refusal(self.pin, done.err)
 
     def close(self) -> None:
         """End the connection; the next call makes another one."""
         if self._socket.exists():
-            _called(["ssh", *self._shared, "-O", "exit", "--", self._target], b"")
+            called(["ssh", *self._shared, "-O", "exit", "--", self._target], b"")
             self._socket.unlink(missing_ok=True)
 
     def _lost(self, done: Ran) -> None:
@@ -147,88 +133,23 @@ class SshPlace:
         raise refusal(self.pin, done.err)
 
 
+def _is_lost(done: Ran) -> bool:
+    """Tell whether the connection broke; while it writes, sftp is then ended by SIGPIPE."""
+    return done.status == LOST or done.status < 0 or "Connection closed" in done.err
+
+
+def _has_begun(done: Ran) -> bool:
+    return ECHO.encode() in done.out
+
+
 def failed(where: str, what: str, done: Ran) -> WorldError:
     """Return the error for a remote command or sftp's that should not have failed."""
+    words = said(done.err) or said(done.out[:200]) or "no words"
     return WorldError(
-        f"{what} on {where} ended with status {done.status}: {said(done.err) or 'no words'}; "
+        f"{what} on {where} ended with status {done.status}: {words}; "
         "what is there now is not known",
         code="REMOTE_FAILED",
         remedy="Read the server's words; mend that, then run this again: it looks first.",
-    )
-
-
-def _called(
-    argv: Sequence[str],
-    stdin: bytes,
-    *,
-    folder: Path | None = None,
-    begun: Callable[[str], None] | None = None,
-) -> Ran:
-    """Run a program of this machine, with files for what goes in and what it says besides."""
-    environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    environment |= {"LC_ALL": "C", "LANGUAGE": "C"}
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as words:
-        given.write(stdin)
-        given.seek(0)
-        try:
-            process = subprocess.Popen(
-                list(argv),
-                stdin=given,
-                stdout=subprocess.PIPE,
-                stderr=words,
-                cwd=folder,
-                env=environment,
-            )
-        except FileNotFoundError as error:
-            raise _missing(argv[0]) from error
-        with process:
-            out = _read(process, begun)
-        words.seek(0)
-        err = words.read(1 << 20).decode(errors="replace")
-    return Ran(process.returncode, out, err)
-
-
-def _read(process: subprocess.Popen[bytes], begun: Callable[[str], None] | None) -> bytes:
-    """Read a program's output until it ends; end it where it takes too long or says too much."""
-    watch = threading.Timer(COMMAND_SECONDS, process.kill)
-    watch.daemon = True
-    watch.start()
-    try:
-        output = cast("IO[bytes]", process.stdout)  # it was asked for
-        out = _echoes(output, begun) if begun else output.read(LIMIT_BYTES)
-        if len(out) >= LIMIT_BYTES:
-            raise too_much()
-        process.wait()
-    finally:
-        watch.cancel()
-        if process.poll() is None:
-            process.kill()
-    return out
-
-
-def _echoes(output: IO[bytes], begun: Callable[[str], None]) -> bytes:
-    read = b""
-    for line in output:
-        read = (read + line)[-(1 << 16) :]
-        if line.startswith(ECHO.encode()):
-            begun(line.decode(errors="replace").removeprefix(ECHO).rstrip("\n"))
-    return read
-
-
-def too_much() -> WorldError:
-    """Return the refusal of a listing that is longer than any that is believed (T43)."""
-    return WorldError(
-        f"the server lists more than {LIMIT_BYTES >> 20} MB of names",
-        code="REMOTE_NAME",
-        remedy="Look at the folder on the server: it is not what a release leaves there.",
-    )
-
-
-def _missing(name: str) -> WorldError:
-    return WorldError(
-        f"{name} is not to be found on PATH",
-        code="TOOL_MISSING",
-        remedy="Install OpenSSH's client (Debian: openssh-client), then go on.",
     )
 
 

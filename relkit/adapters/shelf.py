@@ -6,10 +6,12 @@ discards lies in the folder ``superseded``.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -95,23 +97,44 @@ class Shelf:
 
     def _keep(self, target: Path, pieces: Iterable[bytes], sha256: str) -> None:
         """Write a new file by way of a temporary one; it appears whole, right and read-only."""
-        temporary = _temporary(target)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            temporary.unlink(missing_ok=True)  # of a process that was killed
-            found = _written(temporary, pieces)
-            if found != sha256:
-                raise digest_changed(target.name, found, sha256)
-            temporary.chmod(0o444)
-            os.link(temporary, target)  # unlike a rename, this never replaces anything
+            with _alone(self._folder):
+                if not self._is_there(target, sha256):  # another process may have been quicker
+                    _put(target, pieces, sha256)
         except OSError as error:
             raise WorldError(
                 f"{target.name} cannot be kept: {error.strerror or error}",
                 code="ARTIFACT_NOT_WRITTEN",
                 remedy="Make room, or make the folder of the artifacts writable, and run again.",
             ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+
+
+def _put(target: Path, pieces: Iterable[bytes], sha256: str) -> None:
+    temporary = _temporary(target)
+    try:
+        temporary.unlink(missing_ok=True)  # of a process that was killed
+        found = _written(temporary, pieces)
+        if found != sha256:
+            raise digest_changed(target.name, found, sha256)
+        temporary.chmod(0o444)
+        os.link(temporary, target)  # unlike a rename, this never replaces anything
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time write here: they use the same temporary names.
+
+    The folder itself is locked, so that no other file is in it.
+    """
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _temporary(path: Path) -> Path:

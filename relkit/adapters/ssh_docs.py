@@ -8,26 +8,24 @@ any instant it is there whole, or not at all.
 
 from __future__ import annotations
 
-import json
 import re
 import stat
 import tempfile
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from relkit.adapters.docs import (
+from relkit.adapters.docs_packed import Content, repacked
+from relkit.adapters.docs_shared import (
     FOLDER_MODE,
+    NOTE_BYTES,
     NOTES,
     UNPACKING,
-    checked,
-    compared,
+    SharedDocs,
     content_of,
-    exist,
-    leading,
-    no_docs,
+    is_unpacking,
+    new_link,
+    note,
 )
-from relkit.adapters.docs_packed import Content, repacked
 from relkit.adapters.remote_files import (
     EACH,
     checked_root,
@@ -41,8 +39,6 @@ from relkit.adapters.remote_files import (
 from relkit.adapters.remote_folders import GROUP_FOLDER_MODE, RemoteTree, full
 from relkit.adapters.sftp import SshPlace, failed, nul
 from relkit.errors import CheckError, WorldError
-from relkit.release import Version
-from relkit.values import Unpacked, canonical
 
 EXTRACT = (
     *(*EACH, "tar", "--extract", "--preserve-permissions", "--no-same-owner", "--touch"),
@@ -53,14 +49,19 @@ GROUP = (*EACH, "chgrp", "-R", "--")
 REMOVE = (*EACH, "rm", "-rf", "--")
 SYNC = (*EACH, "sync", "-f", "--")
 LIST = (*EACH, "-I{}", "find", "{}", "-mindepth", "1", "-printf", "'%m %y %P\\0'")
-READ = (*EACH, "cat", "--")
+LEFT = (
+    *(*EACH, "-I{}", "find", "{}", "-maxdepth", "1", "-name", f"'{UNPACKING}*'"),
+    *("-printf", "'%f\\0'"),
+)
+READ = (*EACH, "head", "-c", str(NOTE_BYTES), "--")
 LEADS = (*EACH, "readlink", "-z", "--")
-LISTED = re.compile(rb"([0-7]+) (.) (.+)", flags=re.DOTALL)
+LISTED = re.compile(rb"([0-7]{1,4}) (.) (.+)", flags=re.DOTALL)
+ANY = re.compile(rb"(.+)", flags=re.DOTALL)
 KINDS = {b"f": stat.S_IFREG, b"d": stat.S_IFDIR}
 MAX_ENTRIES = 40_000
 
 
-class SshDocs:
+class SshDocs(SharedDocs):
     """`relkit.ports.Docs` on servers.
 
     `releases` is the folder of the docs server below which versions are unpacked, `links` the one
@@ -81,71 +82,64 @@ class SshDocs:
         self._ssh, self._downloads, self._source, self._group = ssh, downloads_ssh, source, group
         self._releases, self._links = checked_root(releases), checked_root(links)
 
-    def unpack(self, *, version: str, name: str, sha256: str) -> None:
-        """Unpack a collected archive of HTML docs, without the folder at its top.
+    def _path(self, *names: str) -> str:
+        return "/".join([self._releases, *names])
 
-        Raises `CheckError`: ``ARTIFACT_MISSING``, ``DIGEST_CHANGED``, ``DOCS_EXIST``,
-        ``DOCS_CHANGED``, ``ARCHIVE_UNSAFE``, ``ARCHIVE_BROKEN``; `WorldError`: ``REMOTE_FULL``,
-        ``REMOTE_OWNER``, ``REMOTE_FAILED``.
-        """
-        target = f"{self._releases}/{checked(str(Version.parse(version)))}"
-        checked(name)
-        if look(self._ssh, [target]):
-            self._check_same(version, sha256)
-            return
-        new = f"{self._releases}/{UNPACKING}{version}"
-        self._remove(new)  # of a process that was killed
+    def _is_there(self, version: str) -> bool:
+        return bool(look(self._ssh, [self._path(version)]))
+
+    def _unpack(self, new: str, version: str, name: str, sha256: str) -> bool:
+        with tempfile.TemporaryDirectory(prefix="relkit-") as folder:
+            content = repacked(Path(folder), self._source / name, sha256)
+            self._send(Path(folder), self._path(new), version)
+            written = note(sha256, *self._verified(self._path(new), content))
+            (Path(folder) / "note").write_bytes(written)
+            if self._is_there(version):  # with a note of its own
+                return False
+            self._put_note(Path(folder), self._path(new, "note"), version)
+        return self._appear(self._path(new, "tree"), self._path(version))
+
+    def _remove(self, new: str) -> None:
+        """Remove what can be removed now; a later call does the rest."""
         try:
-            with tempfile.TemporaryDirectory(prefix="relkit-") as folder:
-                content = repacked(Path(folder), self._source / name, sha256)
-                self._send(Path(folder), new)
-                files, digest = self._verified(new, content)
-                note = {"sha256": sha256, "files": files, "content": digest}
-                self._note(Path(folder), version, note)
-            self._appear(new, target, version)
-        finally:
-            self._tidy(new)
+            self._ssh.run(REMOVE, nul([self._path(new)]))
+        except WorldError as error:
+            if error.code != "SSH_UNREACHABLE":
+                raise
 
-    def unpacked(self, *, version: str) -> Unpacked | None:
-        """Return what lies there, compared file by file with what was unpacked.
+    def _sweep(self, version: str) -> None:
+        done = self._ssh.run(LEFT, nul([self._releases]))
+        names = [one[1].decode(errors="replace") for one in records(self._ssh, done, ANY)]
+        for new in names:
+            if is_unpacking(new, version):
+                self._remove(new)
 
-        Raises `CheckError`: ``DOCS_CHANGED``; ``DOCS_EXIST`` for docs which relkit did not unpack.
-        """
-        target = f"{self._releases}/{checked(str(Version.parse(version)))}"
-        if not look(self._ssh, [target]):
-            return None
-        noted = self._noted(version)
-        return compared(version, noted, *content_of(self._content(target)))
+    def _note(self, version: str) -> bytes | None:
+        path = self._path(NOTES, f"{version}.json")
+        found = look(self._ssh, [path]).get(path)
+        return self._ssh.asked(READ, nul([path])) if found and found.is_file else None
 
-    def point(self, *, link: str, target: str) -> None:
-        """Let a link lead to a version beside it, in one step.
+    def _listed(self, version: str) -> tuple[int, str]:
+        return content_of(self._content(self._path(version)))
 
-        Raises `WorldError`: ``NOT_A_LINK``, ``NOT_THERE``.
-        """
-        place, folder = f"{self._links}/{checked(link)}", f"{self._links}/{checked(target)}"
-        if self.pointed(link=link) == target:
-            return
-        there = look(self._downloads, [folder])
-        if folder not in there or not there[folder].is_folder:
-            raise no_docs(target)
-        new = f"{self._links}/.{link}.new"
+    def _leads(self, link: str) -> str | None:
+        place = f"{self._links}/{link}"
+        found = look(self._downloads, [place]).get(place)
+        if found is None or not stat.S_ISLNK(found.kind):
+            return "" if found else None
+        return self._downloads.asked(LEADS, nul([place])).rstrip(b"\0").decode("ascii", "replace")
+
+    def _has_docs(self, target: str) -> bool:
+        folder = f"{self._links}/{target}"
+        found = look(self._downloads, [folder]).get(folder)
+        return found is not None and found.is_folder
+
+    def _switch(self, link: str, target: str) -> None:
+        place, new = f"{self._links}/{link}", f"{self._links}/{new_link(link, target)}"
         commands = [f"-rm {new}", f"symlink {target} {new}", f"rename {new} {place}"]
         done = self._downloads.sftp(commands)
-        if done.status:
+        if done.status and self.pointed(link=link) != target:
             raise RemoteTree(self._downloads, self._links, uid=-1, group="").refused(place, done)
-
-    def pointed(self, *, link: str) -> str | None:
-        """Return the version a link leads to; None: no link. Raises ``NOT_A_LINK``."""
-        place = f"{self._links}/{checked(link)}"
-        found = look(self._downloads, [place]).get(place)
-        if found is None:
-            return None
-        leads = ""
-        if stat.S_ISLNK(found.kind):
-            leads = (
-                self._downloads.asked(LEADS, nul([place])).rstrip(b"\0").decode("ascii", "replace")
-            )
-        return leading(link, leads)
 
     # --- how --------------------------------------------------------------------------------------
 
@@ -153,7 +147,7 @@ class SshDocs:
     def _tree(self) -> RemoteTree:
         return RemoteTree(self._ssh, self._releases, uid=user_id(self._ssh), group=self._group)
 
-    def _send(self, folder: Path, new: str) -> None:
+    def _send(self, folder: Path, new: str, version: str) -> None:
         """Send what was packed, and unpack it in a fresh folder that nobody else can enter."""
         tree, size = f"{new}/tree", (folder / "packed.tar").stat().st_size
         commands = [f"mkdir {new}", f"chmod 0700 {new}", f"mkdir {tree}"]
@@ -161,6 +155,7 @@ class SshDocs:
             raise self._tree.refused(new, made)
         free, inodes = room(self._ssh, new)
         if free < 2 * size or not inodes:
+            self._sweep(version)  # so that nothing of ours is in the way of the next call
             raise full(str(self._ssh), new, free, 2 * size)
         self._do_in(folder, [f"put ./packed.tar {new}/packed.tar"])
         self._ssh.asked(EXTRACT, nul([f"{new}/packed.tar", "--directory", tree]))
@@ -210,46 +205,21 @@ class SshDocs:
         hashed = {files[path]: digest for path, digest in found.items()}
         return {parts: (mode, hashed.get(parts, "")) for parts, mode in modes.items()}
 
-    def _appear(self, new: str, target: str, version: str) -> None:
+    def _appear(self, tree: str, target: str) -> bool:
         """Give the tree its name, in one step that fails where the name is taken."""
-        done = self._ssh.sftp([f"-rename -l {new}/tree {target}"])
-        now = look(self._ssh, [f"{new}/tree", target])
-        if f"{new}/tree" in now and target in now:
-            raise exist(version, "which somebody else has put there just now")
+        done = self._ssh.sftp([f"-rename -l {tree} {target}"])
+        now = look(self._ssh, [tree, target])
         if target not in now:
             raise self._tree.refused(target, done)
+        return tree not in now
 
-    def _check_same(self, version: str, sha256: str) -> None:
-        there = self.unpacked(version=version)
-        if there is None or there.sha256 != sha256:
-            raise exist(version, f"of an archive {there and there.sha256}, not {sha256}")
-
-    def _note(self, folder: Path, version: str, note: Mapping[str, object]) -> None:
-        path = f"{self._releases}/{NOTES}/{version}.json"
-        (folder / "note.json").write_bytes(canonical(dict(note)) + b"\n")
-        self._tree.open([path], look(self._ssh, [f"{self._releases}/{NOTES}"]))
-        temporary = f"{self._releases}/{NOTES}/.{version}.tmp"
-        self._do_in(folder, [f"put -f ./note.json {temporary}", f"rename {temporary} {path}"])
+    def _put_note(self, folder: Path, new: str, version: str) -> None:
+        """Note what was unpacked; it comes from where nobody else can put a link in its way."""
+        path = self._path(NOTES, f"{version}.json")
+        self._tree.open([path], look(self._ssh, [self._path(NOTES)]))
+        self._do_in(folder, [f"put -f ./note {new}", f"rename {new} {path}"])
 
     def _do_in(self, folder: Path, commands: list[str]) -> None:
         done = self._ssh.sftp(commands, folder=folder)
         if done.status:
             raise failed(str(self._ssh), "sftp", done)
-
-    def _noted(self, version: str) -> dict[str, object]:
-        path = f"{self._releases}/{NOTES}/{version}.json"
-        if path not in look(self._ssh, [path]):
-            raise exist(version, "which relkit did not unpack")
-        noted = json.loads(self._ssh.asked(READ, nul([path])))
-        return {name: noted[name] for name in ("sha256", "files", "content")}
-
-    def _remove(self, folder: str) -> None:
-        self._ssh.asked(REMOVE, nul([folder]))
-
-    def _tidy(self, folder: str) -> None:
-        """Remove what is left, if the server can be reached; else the next call does."""
-        try:
-            self._remove(folder)
-        except WorldError as error:
-            if error.code != "SSH_UNREACHABLE":
-                raise

@@ -7,22 +7,25 @@ goes on: it looks first, sends what is missing, and mends what was left half don
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from relkit.adapters.folders import absent, changed, would_overwrite
+from relkit.adapters.downloads_shared import absent, changed, would_overwrite
 from relkit.adapters.remote_files import Found, checked_root, digests, look, user_id
-from relkit.adapters.remote_folders import RemoteTree
+from relkit.adapters.remote_folders import RemoteTree, foreign
 from relkit.adapters.sftp import SshPlace
-from relkit.adapters.ssh_upload import Upload, part_of
+from relkit.adapters.ssh_parts import arrived, drop
+from relkit.adapters.ssh_process import Ran
+from relkit.adapters.ssh_upload import Upload
 from relkit.errors import WorldError
 from relkit.telling import tell
 from relkit.values import Artifact, StoredFile
 
 TRIES = 3
-"""How often a call goes on by itself after the connection broke, each time after a new look."""
-LOST = "SSH_UNREACHABLE"
+"""How often a call goes on by itself without more having arrived, each time after a new look."""
+AGAIN = {"SSH_UNREACHABLE", "REMOTE_FAILED"}
+"""The connection broke; or another process has sent, named or removed the same in the meantime."""
 
 
 class SshDownloads:
@@ -44,6 +47,7 @@ class SshDownloads:
         tell: Callable[[str], None] = tell,
     ) -> None:
         self._ssh, self._source, self._group, self._tell = ssh, source, group, tell
+        self._arrived = -1
         self._roots = {"public": checked_root(public), "staging": checked_root(staging)}
 
     def stage_all(self, *, files: dict[str, str]) -> None:
@@ -54,13 +58,17 @@ class SshDownloads:
         """
         tree = self._staging
         targets = {tree.path(path): sha256 for path, sha256 in files.items()}
-        for tried in range(1, TRIES + 1):
+        tried, most = 0, -1
+        while True:
+            self._arrived = -1
             try:
                 self._stage(tree, targets)
             except WorldError as error:
-                if error.code != LOST or tried == TRIES:
+                tried = 1 if self._arrived > most else tried + 1
+                most = max(most, self._arrived)
+                if error.code not in AGAIN or tried >= TRIES:
                     raise
-                self._tell("the connection broke: looks what has arrived, and goes on")
+                self._tell("sending was broken off: looks what has arrived, and goes on")
             else:
                 return
 
@@ -72,14 +80,14 @@ class SshDownloads:
         """Remove files from staging, each if it has its digest (else ``DIGEST_CHANGED``)."""
         tree = self._staging
         targets = {tree.path(path): sha256 for path, sha256 in files.items()}
-        seen = self._look(tree, targets, parts=True)
+        seen = self._look(tree, targets)
         found = digests(self._ssh, [path for path in targets if path in seen])
         for path, digest in found.items():
             if digest != targets[path]:
                 raise changed(PurePosixPath(path), digest, targets[path])
-        left = [one for path in targets for one in (path, part_of(path)) if one in seen]
-        if left:
-            tree.do([f"rm {path}" for path in left])
+        if found:
+            tree.do([f"rm {path}" for path in found])
+        self._drop_parts(tree, targets, seen)
 
     def place_all(self, *, files: dict[str, str]) -> None:
         """Move files from staging to the public tree, each in one step, never over another one.
@@ -90,7 +98,7 @@ class SshDownloads:
         pairs = {public.path(path): staging.path(path) for path in files}
         wanted = dict(zip(pairs, files.values(), strict=True))
         there = self._look(public, pairs)
-        waiting = self._look(staging, pairs.values(), parts=True)
+        waiting = self._look(staging, pairs.values())
         found = digests(
             self._ssh, [one for one in (*pairs, *pairs.values()) if one in there | waiting]
         )
@@ -106,7 +114,10 @@ class SshDownloads:
         staging.fit_files({pairs[path]: waiting[pairs[path]] for path in moves})
         public.open(pairs, there)
         self._move({target: pairs[target] for target in moves}, waiting, wanted)
-        self._clear(pairs, wanted, waiting, found)
+        left = [staged for one, staged in pairs.items() if found.get(staged) == wanted[one]]
+        if left := list(look(self._ssh, left)) if left else []:
+            staging.do([f"rm {path}" for path in left])
+        self._drop_parts(staging, {pairs[one]: wanted[one] for one in pairs}, waiting)
 
     def placed_all(self, *, paths: tuple[str, ...]) -> dict[str, StoredFile | None]:
         """Return several public files by path, hashed now; None where a move is half done."""
@@ -127,30 +138,36 @@ class SshDownloads:
     def _public(self) -> RemoteTree:
         return RemoteTree(self._ssh, self._roots["public"], uid=self._uid, group=self._group)
 
-    def _look(
-        self, tree: RemoteTree, paths: Iterable[str], *, parts: bool = False
-    ) -> dict[str, Found]:
+    def _look(self, tree: RemoteTree, paths: Iterable[str]) -> dict[str, Found]:
         """Return what there is of files and of the folders above; links on the way are refused."""
-        files = [*paths, *(part_of(path) for path in paths if parts)]
+        files = list(paths)
         seen = look(self._ssh, [*files, *(one for path in files for one in tree.above(path))])
         tree.check(files, seen)
         return seen
 
+    def _drop_parts(
+        self, tree: RemoteTree, files: Mapping[str, str], seen: Mapping[str, Found]
+    ) -> None:
+        """Remove what calls that were killed have left of files, digests by path."""
+        parts = arrived(self._ssh, tree, files, seen)
+        drop(self._ssh, [part.path for some in parts.values() for part in some])
+
     def _stage(self, tree: RemoteTree, targets: dict[str, str]) -> None:
-        upload = Upload(self._ssh, tree, self._source, self._tell)
-        seen = self._look(tree, targets, parts=True)
+        seen = self._look(tree, targets)
+        parts = arrived(self._ssh, tree, targets, seen)
         there = {path: seen[path] for path in targets if path in seen}
         for path, digest in digests(self._ssh, there).items():
             if digest != targets[path]:
                 raise would_overwrite(PurePosixPath(path).name, digest, targets[path])
-        missing = [path for path in targets if path not in there]
-        sent = [upload.sent(PurePosixPath(path).name, path, targets[path]) for path in missing]
+        sizes = [max((one.size for one in some), default=0) for some in parts.values()]
+        self._arrived = sum(sizes) + sum(one.size for one in there.values())
+        upload = Upload(self._ssh, tree, self._source, self._tell)
+        files = [upload.sent(path, targets[path], parts) for path in targets if path not in there]
         tree.fit_files(there)
-        if left := [part_of(path) for path in there if part_of(path) in seen]:
-            tree.do([f"rm {part}" for part in left])
+        drop(self._ssh, [part.path for path in there for part in parts[path]])
         tree.open(targets, seen)
-        if sent:
-            upload.send(sent, seen)
+        if files:
+            upload.send(files)
 
     def _stored(
         self, tree: RemoteTree, paths: tuple[str, ...], other: dict[str, str]
@@ -184,26 +201,27 @@ class SshDownloads:
         now = look(self._ssh, moves)
         self._public.check(moves, now)
         if missing := [target for target in moves if target not in now]:
-            raise self._public.refused(missing[0], done)
+            raise self._not_moved(missing[0], waiting[moves[missing[0]]], moves[missing[0]], done)
         others = [one for one, staged in moves.items() if not now[one].is_same(waiting[staged])]
         for target, found in digests(self._ssh, others).items():
             if found != wanted[target]:
                 raise would_overwrite(PurePosixPath(target).name, found, wanted[target])
         self._public.fit_files({one: now[one] for one in others})
 
-    def _clear(
-        self,
-        pairs: dict[str, str],
-        wanted: dict[str, str],
-        waiting: dict[str, Found],
-        found: dict[str, str],
-    ) -> None:
-        """Remove what a move or copy that was killed has left in staging."""
-        left = [staged for one, staged in pairs.items() if found.get(staged) == wanted[one]]
-        left = list(look(self._ssh, left)) if left else []
-        left += [part_of(one) for one in pairs.values() if part_of(one) in waiting]
-        if left:
-            self._staging.do([f"rm {path}" for path in left])
+    def _not_moved(self, target: str, found: Found, staged: str, done: Ran) -> WorldError:
+        """Return why a staged file did not get its public name, if it is the file's fault."""
+        folder = str(PurePosixPath(target).parent)
+        there = look(self._ssh, [folder]).get(folder)
+        if there is not None and there.device != found.device:
+            return WorldError(
+                f"{staged} and {folder} are not on one file system; {target} was not placed",
+                code="NOT_ONE_DISK",
+                remedy="A file becomes public in one step only where it was staged on the same "
+                "file system: have the staging folder moved there, and correct the world's file.",
+            )
+        if found.uid != self._uid and there is not None and there.uid == self._uid:
+            return foreign(staged, found, f"{found.mode:04o}")
+        return self._public.refused(target, done)
 
 
 def _twin(one: Found, other: Found | None) -> bool:

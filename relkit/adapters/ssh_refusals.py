@@ -23,6 +23,11 @@ WRONG_KEY = re.compile(
     r"|no matching host key type found",
 )
 DENIED = re.compile(r"Permission denied \(|Too many authentication failures")
+UNFIT = re.compile(
+    r"Unable to negotiate|subsystem request failed|Received message too long"
+    r"|Couldn't initialise connection"
+)
+"""Of a server that was reached: no algorithm in common, no SFTP, or words where SFTP should be."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,13 @@ def refusal(pin: Pin, words: str) -> WorldError:
             code="SSH_DENIED",
             remedy="Nothing was sent. Is your key in the agent (ssh-add -l), and does the server "
             "know it for you?",
+        )
+    if UNFIT.search(words):
+        return WorldError(
+            f"{who} cannot be used: {said(words)}; nothing was sent",
+            code="SSH_UNFIT",
+            remedy="The server needs OpenSSH 6.2 or newer with its SFTP, and for this account a "
+            "shell that prints nothing by itself; ask its administrators.",
         )
     return WorldError(
         f"{who} was not reached, or the connection broke: {said(words) or 'no words'}; "

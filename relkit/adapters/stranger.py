@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,11 +16,10 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from relkit.adapters.pacing import THROTTLED, Pace, soon
-from relkit.adapters.public import PATH
-from relkit.adapters.web import CHUNK_BYTES, MAX_TEXT_BYTES, Web, content_type, quoted
+from relkit.adapters.public import PATH, arriving
+from relkit.adapters.web import MAX_TEXT_BYTES, Web, content_type, quoted
 from relkit.errors import WorldError
 
 OK, NOT_FOUND, GONE, FAILURES = 200, 404, 410, 500
@@ -58,6 +58,10 @@ class Visit(Pace):
         super().wait()
         with self._lock:
             self.requests += 1
+
+    def end(self) -> None:
+        """Let nothing begin any more, and what is under way end at the next bytes that come."""
+        self._end = -math.inf
 
     def require_time(self) -> None:
         """Raise `WorldError` (``DEADLINE``) when the time is up."""
@@ -177,15 +181,10 @@ class Stranger:
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
         """Yield what has come, however little it is: a body that drips meets the deadline too."""
-        try:
-            while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
-                self._visit.require_time()
-                self._told(len(chunk))
-                yield chunk
-        except HTTPError as error:
-            raise _error(
-                "SITE_UNREACHABLE", f"{response.url} broke off ({type(error).__name__})"
-            ) from error
+        for chunk in arriving(response):
+            self._visit.require_time()
+            self._told(len(chunk))
+            yield chunk
 
 
 class _Closing:

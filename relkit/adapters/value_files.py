@@ -21,6 +21,7 @@ from relkit.values import Value
 
 S = TypeVar("S", bound=Value)
 
+REMEDY = "Put the world's file back as it was, or begin with a new world."
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,150}")
 
 
@@ -48,17 +49,18 @@ class StateFile(Generic[S]):
                 self.write(after)
 
 
-def read_value(path: Path, model: type[S]) -> S:
+def read_value(path: Path, model: type[S], remedy: str = REMEDY) -> S:
     """Return the value in a JSON file; raise `WorldError` (``STATE_UNREADABLE``)."""
     try:
         if path.exists() and not path.is_file():  # a device has no end
             raise ValueError("it is no plain file")  # noqa: TRY301 (said as all else that is wrong)
         return model.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:  # ValidationError among them
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise WorldError(
-            f"{path.name} is not a readable {model.__name__}: {str(error).splitlines()[0]}",
+            f"{path.name} is not a readable {model.__name__}: {why}",
             code="STATE_UNREADABLE",
-            remedy="Put the world's file back as it was, or begin with a new world.",
+            remedy=remedy,
         ) from error
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from time import monotonic
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError, NameResolutionError, ReadTimeoutError
 
 from relkit.errors import UsageError, WorldError
 
 TIMEOUT_SECONDS = (5.0, 60.0)
 """To connect, and between two packets."""
 MAX_TEXT_BYTES = 4_000_000
+MAX_TEXT_SECONDS = 300.0
+"""A text that comes a byte at a time never takes too long between two packets."""
 MAX_SAID = 300
 CHUNK_BYTES = 256 * 1024
 READS = ("GET", "HEAD")
@@ -64,25 +68,39 @@ class Web:
                 stream=True,
             ) as response:
                 yield response
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             # The text of the error itself would only add addresses of objects in memory.
-            reason = "no answer in time" if isinstance(error, requests.Timeout) else "no answer"
+            reason = _reason(error)
             seen = "; how it stands there is not known" if method in READS else ""
             raise WorldError(
                 f"{method} {self.url}{path}: {reason} ({type(error).__name__}){seen}",
                 code="SITE_UNREACHABLE",
-                remedy="Look whether the site can be reached, then run the step again.",
+                remedy="Look whether the site can be reached, then run this again.",
             ) from error
 
 
+def _reason(error: Exception) -> str:
+    """Return in words why there was no answer."""
+    if isinstance(error, requests.Timeout | ReadTimeoutError):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "no connection that can be trusted (TLS)"
+    named = isinstance(getattr(next(iter(error.args), None), "reason", None), NameResolutionError)
+    return "its name leads to no address (DNS)" if named else "no answer"
+
+
 def chunks(response: requests.Response) -> Iterator[bytes]:
-    """Yield the body; a body shorter than the site announced is an error of requests."""
-    yield from response.iter_content(CHUNK_BYTES)
+    """Yield the body as it comes, so that a deadline is met even if little comes at a time.
+
+    A body shorter than the site announced is an error of urllib3.
+    """
+    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+        yield chunk
 
 
 def body(response: requests.Response, limit: int = MAX_TEXT_BYTES) -> bytes:
-    """Return the whole body, or raise `WorldError` (``TOO_LARGE``)."""
-    content = bytearray()
+    """Return the whole body, or raise `WorldError` (``TOO_LARGE``, ``SITE_UNREACHABLE``)."""
+    content, end = bytearray(), monotonic() + MAX_TEXT_SECONDS
     for chunk in chunks(response):
         content += chunk
         if len(content) > limit:
@@ -90,6 +108,12 @@ def body(response: requests.Response, limit: int = MAX_TEXT_BYTES) -> bytes:
                 f"{response.url} is larger than {limit} bytes",
                 code="TOO_LARGE",
                 remedy="Look at the address in a browser; this is not the text expected there.",
+            )
+        if monotonic() > end:
+            raise WorldError(
+                f"{response.url} was not whole after {MAX_TEXT_SECONDS:.0f} seconds",
+                code="SITE_UNREACHABLE",
+                remedy="Look whether the site can be reached, then run this again.",
             )
     return bytes(content)
 

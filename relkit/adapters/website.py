@@ -29,6 +29,7 @@ from relkit.adapters.website_rows import (
     same_slug,
     settled,
 )
+from relkit.errors import WorldError
 from relkit.values import Json, SiteFile, SiteRelease
 
 OK, CREATED, NO_CONTENT, FOUND, MISSING = 200, 201, 204, 302, 404
@@ -81,7 +82,7 @@ class PythonOrg:
         try:
             answer = self._api.write("v2", "POST", "release/", fields)
             same_slug(_changed(answer, CREATED), release.slug)
-        except UnknownStateError:
+        except WorldError:  # also refused: somebody else was quicker
             if not settled(release, self.release(slug=release.slug)):
                 raise
 
@@ -97,7 +98,7 @@ class PythonOrg:
             answer = self._api.write("v2", "DELETE", f"release/{number}/")
             if answer.status != NO_CONTENT:
                 raise unknown_state(answer.said)
-        except UnknownStateError:
+        except WorldError:
             if self._release(slug) is not None:
                 raise
 
@@ -145,7 +146,7 @@ class PythonOrg:
 
         `is_latest` takes that mark off all other releases of the same major version. Raises
         `WorldError`: ``SITE_MISSING``, ``SITE_FIXED`` (slug, published or not),
-        ``SITE_LATEST_PREVIEW``.
+        ``SITE_LATEST_PREVIEW``, ``SITE_LATEST_DRAFT``.
         """
         found = self._release(slug)
         if found is None:

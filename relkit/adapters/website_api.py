@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from relkit.adapters.rest import Answer, Method, Query, Rest, UnknownStateError
-from relkit.adapters.web import Web
+from relkit.adapters.web import Web, quoted
 from relkit.errors import WorldError
 
 Version = Literal["v1", "v2"]
@@ -44,7 +44,7 @@ def unknown_state(said: str, status: int = 0) -> UnknownStateError:
 def unreadable(said: str) -> WorldError:
     """Make the error for an answer that is not what the API promises."""
     return WorldError(
-        said,
+        quoted(said),
         code="SITE_UNREADABLE",
         remedy="Look at the address in a browser; the site or something before it has changed.",
     )

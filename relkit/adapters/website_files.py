@@ -24,6 +24,7 @@ from relkit.adapters.website_rows import (
     row_value,
     rows_of,
 )
+from relkit.errors import WorldError
 from relkit.values import Json, SiteFile, SiteRelease
 
 OK, CREATED, NO_CONTENT, SERVER_ERROR = 200, 201, 204, 500
@@ -105,7 +106,13 @@ class FileRows:
             return self._look(file, None, error)
 
     def _patch(self, number: int, there: SiteFile, wanted: SiteFile) -> None:
-        """Send the fields that differ, through v2."""
+        """Send the fields that differ, through v2, if the row still is the one that was meant."""
+        row = self._row(there.slug)
+        if row == (number, wanted):
+            return
+        if row is None:
+            raise diverged(f"the site has no row {there.slug} any more; it was to be changed")
+        _require_same(row, (number, there))
         asked, found = wanted.model_dump(mode="json"), there.model_dump(mode="json")
         fields = {name: value for name, value in asked.items() if value != found[name]}
         try:
@@ -121,16 +128,15 @@ class FileRows:
 
     def _remove(self, number: int, file: SiteFile) -> None:
         """Delete a row, if it still is the one that was meant."""
-        now = self._row(file.slug)
-        if now is None:
+        row = self._row(file.slug)
+        if row is None:
             return
-        if now != (number, file):
-            raise diverged(f"{differences(file, now[1])}; it was to be removed, and was not")
+        _require_same(row, (number, file))
         try:
             answer = self._api.write("v2", "DELETE", f"release_file/{number}/")
             if answer.status != NO_CONTENT:
                 raise unknown_state(answer.said)
-        except UnknownStateError:
+        except WorldError:  # also where it is missing: somebody else was quicker
             if self._row(file.slug) is not None:
                 raise
 
@@ -232,3 +238,11 @@ class FileRows:
             rows = rows_of(self._api.get("v2", "os/"))
             self._systems = {number_in(row, "resource_uri"): str(row.get("slug")) for row in rows}
         return self._systems
+
+
+def _require_same(now: tuple[int, SiteFile], meant: tuple[int, SiteFile]) -> None:
+    """Refuse to write where somebody else has written since the list was read."""
+    if now != meant:
+        anew = f"{meant[1].slug} was made anew"
+        words = differences(meant[1], now[1]) if now[1] != meant[1] else anew
+        raise diverged(f"{words}; it was left as it is")

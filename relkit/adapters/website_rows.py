@@ -9,14 +9,15 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from relkit.adapters.web import quoted
 from relkit.adapters.website_api import unreadable
 from relkit.errors import WorldError
 from relkit.values import Json, SiteFile, SiteRelease
 
 SLUG = re.compile(r"[A-Za-z0-9_-]{1,200}", flags=re.ASCII)
 SERIES = re.compile(r"python3(\.[0-9]{1,2})?|prerelease", flags=re.ASCII)
-WORDS = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,'()/+_-]{0,199}", flags=re.ASCII)
-"""What a person reads on the page: names and descriptions."""
+WORDS = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,'()/+_-]{0,199}(?<! )", flags=re.ASCII)
+"""What a person reads on the page: names and descriptions. v2 takes blanks off the end."""
 FILE_URL = re.compile(
     r"https://www\.python\.org/ftp/python(/[A-Za-z0-9_][A-Za-z0-9_.+-]*){2,4}", flags=re.ASCII
 )
@@ -60,11 +61,11 @@ def differences(wanted: Row, there: Row) -> str:
     """Say in which fields the site's row is another one, with both values."""
     asked = wanted.model_dump()
     differ = [
-        f"{name} is {found!r}, not {asked[name]!r}"
+        f"{name} is {quoted(repr(found))}, not {asked[name]!r}"
         for name, found in there.model_dump().items()
         if found != asked[name]
     ]
-    return f"the site has {there.slug}, but {'; '.join(differ)}"
+    return f"the site has {quoted(there.slug)}, but {'; '.join(differ)}"
 
 
 def checked_slug(slug: str) -> str:
@@ -75,8 +76,14 @@ def checked_slug(slug: str) -> str:
 
 
 def check_release(row: SiteRelease) -> None:
-    """Refuse a release row that is not what relkit writes (``BAD_SLUG``, ``BAD_ROW``)."""
+    """Refuse a release row that is not what relkit writes.
+
+    ``BAD_SLUG``, ``BAD_ROW``; ``SITE_LATEST_DRAFT``, since a draft takes the mark off the others
+    too, and then the site offers nothing.
+    """
     checked_slug(row.slug)
+    if row.is_latest and not row.is_published:
+        raise refusal(f"{row.slug} is a draft: it is never the latest", "SITE_LATEST_DRAFT")
     if not row.name.startswith("Python ") or WORDS.fullmatch(row.name) is None:
         raise refusal(f"{row.name[:40]!r} is no name of a release, like Python 3.14.0", "BAD_ROW")
 

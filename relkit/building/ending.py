@@ -26,6 +26,10 @@ class Ending:
         self._folder = folder
         self._held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
+    def close(self) -> None:
+        """Let the folder go; a process that looks often would run out of descriptors."""
+        os.close(self._held)
+
     def done(self, files: Sequence[Input], facts: Mapping[str, Fact], provenance: str) -> None:
         """Say what the build leaves: from now on it is done."""
         self._write(failure=None, files=files, facts=facts, provenance=provenance)
@@ -54,10 +58,11 @@ class Ending:
             "provenance": provenance,
         }
         text = json.dumps(outcome, sort_keys=True) + "\n"
-        self._require_folder()
+        self.require_folder()
         write_whole(self._folder / OUTCOME, text)
 
-    def _require_folder(self) -> None:
+    def require_folder(self) -> None:
+        """Refuse to go on (``BUILD_FOLDER_GONE``) where the folder is another, or none."""
         try:
             same = os.path.samestat(os.fstat(self._held), self._folder.stat())
         except FileNotFoundError:
@@ -66,7 +71,7 @@ class Ending:
             raise WorldError(
                 f"the folder {self._folder.name}, in which this build began, is gone",
                 code="BUILD_FOLDER_GONE",
-                remedy="Start the build again.",
+                remedy="It was cancelled meanwhile. Start the build again, if it is still wanted.",
             )
 
 

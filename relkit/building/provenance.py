@@ -15,6 +15,12 @@ by file name). `internalParameters` are settings that come from the build itself
 `resolvedDependencies` are the commit, with the ref it was tagged by, the inputs, and the tools on
 which the files depend, with their versions. Whether a builder's word is worth something depends on
 who can sign as that builder: the statement alone proves nothing.
+
+Builds elsewhere state nothing in this form: relkit writes what it observed (`form` begins with
+`OBSERVED`, `observer` says who; of an upload `uploader` says from which account). Version and
+commit are what the service, or an expert's list, says; options are what was asked for; files and
+digests are what came. Tools are none unless the service names them, and nothing is said of the
+builder's own parts, which nobody here can see.
 """
 
 from __future__ import annotations
@@ -46,7 +52,8 @@ TOOLS: Mapping[str, str] = {
     **dict.fromkeys(("git", "gzip", "liblzma", "make", "makeinfo", "python", "zlib"), "generic"),
 }
 """The facts that state a tool's version, and the type of its package URL."""
-SETTINGS = ("form", "mtime", "source_date_epoch", "tar")
+OBSERVED = "observed by relkit, not signed by the builder"
+SETTINGS = ("form", "mtime", "observer", "source_date_epoch", "tar", "uploader")
 """The facts that state a setting of the build."""
 NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)+[A-Za-z0-9.+-]*")
 
@@ -72,7 +79,11 @@ class Provenance:
         """What it says, in one line for people."""
         tools = ", ".join(f"{name} {version}" for name, version in sorted(self.tools.items()))
         tag = self.options.get("tag", "no tag")
-        return f"commit {self.commit} ({tag}), built by {self.builder}, with {tools or 'no tools'}"
+        made = f"commit {self.commit} ({tag}), built by {self.builder}"
+        if self.settings.get("form", "").startswith(OBSERVED):
+            by = f", uploaded by {self.settings['uploader']}" if "uploader" in self.settings else ""
+            return f"{made}{by}; {OBSERVED}, which states {tools or 'no tools'}"
+        return f"{made}, with {tools}" if tools else f"{made}, which states no tools"
 
     @property
     def predicate(self) -> dict[str, object]:
@@ -123,6 +134,9 @@ def provenance(
     builder: str = LOCAL_BUILDER,
 ) -> str:
     """Return the statement about the files of a build, made here; of its facts it tells a few."""
+    here = {"python": platform.python_version(), "relkit": installed_version("relkit")}
+    if observed := str(facts.get("form", "")).startswith(OBSERVED):
+        facts = {**facts, "observer": " ".join(f"{name} {part}" for name, part in here.items())}
     stated = {name: NUMBER.search(str(facts.get(name, ""))) for name in TOOLS}
     made = Provenance(
         subjects=_subjects(files),
@@ -134,7 +148,7 @@ def provenance(
         settings={name: str(facts[name]) for name in SETTINGS if name in facts},
         tools={name: found[0] for name, found in stated.items() if found},
         builder=builder,
-        platform={"python": platform.python_version(), "relkit": installed_version("relkit")},
+        platform={} if observed else here,
         invocation=_invocation(asked),
     )
     return statement(made.subjects, predicate_type=PREDICATE_TYPE, predicate=made.predicate)

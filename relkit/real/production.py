@@ -8,33 +8,21 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from relkit.adapters.machine import refuse_missing_tools
 from relkit.adapters.value_files import locked, read_value, write_value
 from relkit.errors import UsageError
-from relkit.policy import MANAGER
 from relkit.ports import World
+from relkit.real.gaps import lacking
 from relkit.release import Release
 from relkit.values import Value, digest_of
-from relkit.worlds import Role, WorldFile
+from relkit.worlds import WorldFile, listed
 
 BARRED = "RELKIT_NO_PRODUCTION"
 """The variable of the environment that keeps a process, and all it starts, out of production."""
-PARTS = (
-    *("git", "github", "buildbot", "azure", "downloads", "docs", "website", "cdn", "sigstore"),
-    *("gpg", "announcements", "people"),
-)
-OPTIONAL = {
-    "services.ssh.identity_file",
-    "services.github.messages",
-    "services.gpg.home",
-    "services.announcements.blog",
-    "services.cdn.service",
-    *("services.downloads.group", "services.docs.group"),
-}
 
 
 class Place(Value):
@@ -61,38 +49,12 @@ def require_complete(file: WorldFile, release: Release) -> None:
             remedy="Use a rehearsal: worlds/rehearsal.toml. To release, open a shell without it.",
         )
     refuse_missing_tools()
-    if missing := list(lacking(file, release)):
+    if missing := [str(one) for one in lacking(file, release)]:
         raise UsageError(
-            f"the file of the world {file.name} does not say yet: {'; '.join(missing)}",
+            f"the file of the world {file.name} leaves out, each with an example:{listed(missing)}",
             code="WORLD_INCOMPLETE",
             remedy="Fill them in, in a copy of your own; docs/production.md says what each is.",
         )
-
-
-def lacking(file: WorldFile, release: Release) -> Iterator[str]:
-    """Yield what a production's file leaves out, each as its place in the file."""
-    said = file.services.model_dump()
-    for part in PARTS:
-        if said[part] is None:
-            yield f"services.{part}"
-            continue
-        for name, value in said[part].items():
-            field = f"services.{part}.{name}"
-            empty = value in (None, "", ()) or (isinstance(value, dict) and () in value.values())
-            if empty and field not in OPTIONAL:
-                yield field
-    if not file.manager_email:
-        yield "manager_email"
-    asked = {role for one in file.gates.values() for role in one} | set(file.waivers)
-    asked |= {role for one in file.kinds.get(release.kind, {}).values() for role in one} | {MANAGER}
-    for role in sorted(asked):
-        yield from _nameless(role, file.people[role])
-
-
-def _nameless(role: str, person: Role) -> Iterator[str]:
-    for name in (person.name, *person.also):
-        if not person.identities.get(name):
-            yield f"people.{role}.identities of {name}"
 
 
 def open_production(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -30,7 +31,8 @@ from relkit.policy import Policy
 from relkit.ports import World
 from relkit.real.builds import build_services
 from relkit.real.parts import policy_of, repository, signers, verify_companion
-from relkit.real.systems import Systems
+from relkit.real.probing import DOCTOR, probes
+from relkit.real.systems import Systems, own_path
 from relkit.worlds import addresses
 
 T = TypeVar("T")
@@ -73,7 +75,7 @@ def production_world(stack: ExitStack, systems: Systems, digest: str, nonce: str
         policy=policy,
         nonce=nonce,
         repo=repository(systems, remotes, gpg, blurb),
-        tracker=_there(systems.tracker),
+        tracker=_there(systems.tracker).of_run(nonce),
         buildbots=_there(systems.buildbots),
         builders=RemoteBuilders(builds, services, ProcessBuilders(builds, places, programs)),
         artifacts=Shelf(systems.artifacts, builds),
@@ -93,6 +95,9 @@ def production_world(stack: ExitStack, systems: Systems, digest: str, nonce: str
         tests=file.tests,
         systems=tuple(f"{name}: {one}" for name, one in addresses(file.services)),
         secrets=systems.secrets.all,
+        probes=lambda: probes(
+            systems, _there(replace(systems, artifacts=state / DOCTOR).downloads), gpg
+        ),
     )
 
 
@@ -111,13 +116,15 @@ def sigstore_signer(stack: ExitStack, instance: Instance, policy: Policy) -> Sig
 def attestor(systems: Systems, policy: Policy, gpg: GpgSigner, instance: Instance) -> Attestor:
     """Return what signs as the people who sit here, with their own keys, and verifies everybody.
 
-    An SSH key signs through the agent, or is the one that signs in.
+    An SSH key is the one that signs in, or else the first of that person, through the agent.
     """
     keys, by_gpg = {}, {}
     for person in (one for one in policy.people if one.role in policy.present):
         for identity in person.identities:
             if identity.scheme == "ssh":
-                keys[person.name] = _key(systems, identity)
+                key = _key(systems, identity)
+                if person.name not in keys or key.suffix != ".pub":
+                    keys[person.name] = key
             elif identity.scheme == "gpg" and identity.key == gpg.fingerprint:
                 by_gpg[person.name] = gpg
     verify = partial(_verify_decision, instance)  # its trust root is asked for when it is needed
@@ -132,7 +139,7 @@ def _verify_decision(
 
 def _key(systems: Systems, identity: values.Identity) -> Path:
     """Return the key file to sign with: the one that signs in, or a public one for the agent."""
-    own = Path(systems.services.ssh.identity_file or "/nonexistent").expanduser()
+    own = own_path(systems.services.ssh.identity_file or "/nonexistent")
     public = own.with_name(f"{own.name}.pub")
     if public.is_file() and ssh.public_key(public) == identity.key:
         return own

@@ -8,9 +8,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from relkit.adapters.announcements import iso_day
+from relkit.adapters.announcements import DraftsAndData
 from relkit.adapters.disk import sync_folder
-from relkit.adapters.drafts import Drafts
 from relkit.adapters.value_files import (
     StateFile,
     locked,
@@ -119,40 +118,15 @@ class LocalBuildbots:
         return tuple(last.values())
 
 
-class LocalAnnouncements:
+class LocalAnnouncements(DraftsAndData):
     """The form of the port `Announcements`: files in a folder, and a PEPs repository.
 
     What is public of it is in one file for all releases, `posts` (``posts.json``).
     """
 
     def __init__(self, *, folder: Path, peps: Path, posts: Path | None = None) -> None:
-        self._drafts = Drafts(folder)
-        self._data = ReleaseData(peps)
+        super().__init__(folder, ReleaseData(peps))
         self._posts = posts or folder.parent / "posts.json"
-
-    def draft(self, *, channel: str, text: str) -> None:
-        """Write a draft; one that was there with other words is kept under another name."""
-        self._drafts.put(channel, text)
-
-    def drafted(self, *, channel: str) -> str | None:
-        """Return the draft for a channel."""
-        return self._drafts.get(channel)
-
-    def record_release(self, *, series: str, version: str, day: str) -> None:
-        """Commit a release date to the release data."""
-        self._data.record(series, version, iso_day(day))
-
-    def recorded_release(self, *, series: str, version: str) -> str | None:
-        """Return the date (ISO) recorded for a version, once it counts as released."""
-        return self._data.day_of(series, version)
-
-    def set_status(self, *, series: str, status: str) -> None:
-        """Commit the status of a series to the release data."""
-        self._data.set_status(series, status)
-
-    def status(self, *, series: str) -> str | None:
-        """Return the status of a series there; None: the data does not have the series."""
-        return self._data.status(series)
 
     def post(self, *, url: str) -> str | None:
         """Return the text of a public post; None: no such post."""

@@ -33,7 +33,8 @@ from relkit.rehearsal.site_v1 import V1
 from relkit.rehearsal.site_v2 import V2
 
 API = re.compile(r"/api/(v1|v2)/downloads/(os|release|release_file)/(?:([^/]+)/)?")
-PAGE = re.compile(r"/downloads/(?:(release|latest)/([^/]+)/|(?!release/|latest/)([^/]+)/)?")
+PAGE = re.compile(r"/downloads/(?:(release|latest)/([^/]+)/|(?!release/)([^/]+)/)?")
+LATEST = re.compile(r"python2|python3(?:\.\d+)?|prerelease|pymanager", flags=re.ASCII)
 ORIGIN_HEADER = "X-Rehearsal-Origin"
 """Sent with ``1``, the answer comes from behind the cache."""
 
@@ -219,8 +220,11 @@ class Site:
     def _downloads(self, kind: str, name: str) -> Reply | None:
         if kind == "release":
             return self._pages.release(name)
-        if not kind:
+        if not kind and name != "latest":
             return self._pages.system(name) if name else self._pages.downloads()
+        name = name if kind else "python3"
+        if LATEST.fullmatch(name) is None:
+            return None
         if name == "pymanager":  # the real one stumbles where there is no such release
             return self._pages.message(500, "Server error", "There is no such release.")
         slug = latest_target(self._store, name)

@@ -13,7 +13,7 @@ Row = dict[str, Any]
 Table = Literal["os", "release", "release_file"]
 Kind = Literal["text", "flag", "number", "date", "link"]
 
-MAX_NUMBER = 2**31 - 1
+MIN_NUMBER, MAX_NUMBER = -(2**31), 2**31 - 1
 SITE = "https://www.python.org/"
 SIDECARS = {
     "gpg_signature_file": ".asc",
@@ -101,11 +101,12 @@ def stored_date(text: str) -> str:
 
 def address_errors(row: Row) -> dict[str, list[str]]:
     """Return what is wrong with the addresses of a file row, by field, in the site's words."""
-    url = row["url"]
-    if url and not url.startswith(SITE):
-        return {"url": [f"Release file URLs must begin with '{SITE}'."]}
-    return {
-        name: [f"Sidecar URL must match the artifact URL plus '{suffix}'."]
-        for name, suffix in SIDECARS.items()
-        if row[name] not in {"", url + suffix}
-    }
+    found: dict[str, list[str]] = {}
+    for name in ("url", *SIDECARS):
+        if row[name] and not row[name].startswith(SITE):
+            found[name] = [f"Release file URLs must begin with '{SITE}'."]
+    for name, suffix in SIDECARS.items():
+        if row[name] not in {"", row["url"] + suffix}:
+            wrong = f"Sidecar URL must match the artifact URL plus '{suffix}'."
+            found.setdefault(name, []).append(wrong)
+    return found

@@ -29,8 +29,9 @@ def v1_filtered(table: Table, model: Model, user: User | None, query: Query) -> 
 
 
 def _v1_filter(table: Table, model: Model, name: str, text: str) -> Callable[[Row], bool] | None:
+    name = name.removesuffix("__exact")
     if name == "order_by":
-        raise Refused(Reply.json(400, {"error": f"No matching '{text}' field for ordering on."}))
+        raise _refused(f"The '{text}' field does not allow ordering.")
     if table == "release" and name == "version__startswith":
         return lambda row: str(row["version"]).startswith(text)
     if table == "release_file" and name == "description__contains":
@@ -39,11 +40,23 @@ def _v1_filter(table: Table, model: Model, name: str, text: str) -> Callable[[Ro
         other, _, column = name.partition("__")
         there = {row["id"] for row in model.store.rows(_table(other)) if str(row[column]) == text}
         return lambda row: row[other] in there
+    kinds = {field.name: field.kind for field in FIELDS[table]}
+    column, _, lookup = name.partition("__")
     if name in SIMPLE[table]:
+        if kinds[name] == "flag" and text not in TRUE | FALSE:
+            raise _refused(f"['“{text}” value must be either True or False.']")
+        if kinds[name] in {"number", "link"} and not text.isdecimal():
+            raise _refused("Invalid resource lookup data provided (mismatched type).")
         return lambda row: _same(row[name], text)
-    if name in {field.name for field in FIELDS[table]} | {"description__exact"}:
-        raise Refused(Reply.json(400, {"error": f"The '{name}' field does not allow filtering."}))
+    if column in SIMPLE[table] and kinds[column] != "link":
+        raise _refused(f"'{lookup}' is not an allowed filter on the '{column}' field.")
+    if column in kinds:
+        raise _refused(f"The '{column}' field does not allow filtering.")
     return None
+
+
+def _refused(message: str) -> Refused:
+    return Refused(Reply.json(400, {"error": message}))
 
 
 def v2_filtered(table: Table, model: Model, user: User | None, query: Query) -> list[Row]:

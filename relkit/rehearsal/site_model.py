@@ -50,15 +50,18 @@ class Model:
                 self.store.demote_others(number, values["version"])
         if table == "release":
             self._release_saved(number)
-        else:
-            self._file_touched(values["release"])
+        elif self._published(values["release"]):
+            self._purge(*BOXES)
         return number
 
     def delete(self, table: Table, row: Row) -> None:
-        """Delete a row."""
+        """Delete a row, a release with its files; each of these counts as deleted."""
+        files = [one for one in self.store.rows("release_file") if one["release"] == row["id"]]
+        published = self._published(row["release"] if table == "release_file" else row["id"])
         self.store.delete(table, row["id"])
-        if table == "release_file":
-            self._file_touched(row["release"])
+        for _ in [row] if table == "release_file" else files:
+            if published:
+                self._purge(*BOXES)
 
     def set_content(self, number: int, text: str) -> None:
         """Replace the page text of a release, as the admin form does."""
@@ -76,10 +79,9 @@ class Model:
             self._purge(f"/ftp/python/{found[1]}/")
         self._purge(*BOXES)
 
-    def _file_touched(self, release: int) -> None:
+    def _published(self, release: int) -> bool:
         row = self.store.row("release", release)
-        if row is not None and row["is_published"]:
-            self._purge(*BOXES)
+        return row is not None and bool(row["is_published"])
 
     def _purge(self, *paths: str) -> None:
         for path in paths:

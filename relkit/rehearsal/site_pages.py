@@ -211,7 +211,7 @@ def latest_target(store: Store, name: str) -> str | None:
     rows.sort(key=lambda row: row["release_date"], reverse=True)
     if name == "prerelease":
         found = [row for row in rows if row["pre_release"]]
-    elif re.fullmatch(r"python[123]", name):
+    elif name in {"python2", "python3"}:
         found = [row for row in rows if row["is_latest"] and row["version"] == int(name[-1])]
     elif series := re.fullmatch(r"python(\d+\.\d+)", name):
         found = [row for row in rows if row["name"].startswith(f"Python {series[1]}.")]

@@ -10,36 +10,19 @@ import json
 import re
 import sqlite3
 from datetime import timedelta
-from typing import Any, cast
+from urllib.parse import urlencode
 
 from relkit.rehearsal.site_auth import BadKeyError, Limits, Throttle, v1_user
-from relkit.rehearsal.site_fields import (
-    FIELDS,
-    MAX_NUMBER,
-    Field,
-    Row,
-    Table,
-    address_errors,
-    slug_of,
-    stored_date,
-)
+from relkit.rehearsal.site_fields import FIELDS, Row, Table, address_errors, slug_of
 from relkit.rehearsal.site_filters import v1_filtered
-from relkit.rehearsal.site_http import Call, Refused, Reply
+from relkit.rehearsal.site_http import JSON, Call, Refused, Reply
 from relkit.rehearsal.site_model import Model
 from relkit.rehearsal.site_store import User
+from relkit.rehearsal.site_v1_rows import CANNED, refused, value
 
 BASE = "/api/v1/downloads/"
 MAX_BODY_BYTES = 2_621_440
 DEFAULT_PAGE, MAX_PAGE = 20, 1000
-CANNED = {"error_message": "Sorry, this request could not be processed. Please try again later."}
-FLAGS = {True: True, False: False, "t": True, "True": True, "f": False, "False": False}
-LINK = re.compile(r"(?:https?://[^/]+)?/api/v[12]/downloads/(os|release)/(\d+)/")
-
-
-def refused(status: int, value: object = "") -> Refused:
-    """Make the answer to a bad request: a JSON object, or text."""
-    is_text = isinstance(value, str)
-    return Refused(Reply.text(status, str(value)) if is_text else Reply.json(status, value))
 
 
 class V1:
@@ -93,13 +76,12 @@ class V1:
         asked = dict(call.query)
         limit = _whole(asked, "limit", DEFAULT_PAGE) or MAX_PAGE
         limit, offset = min(limit, MAX_PAGE), _whole(asked, "offset", 0)
-        path = f"{BASE}{table}/"
-        more = offset + limit < len(rows)
+        before, after = offset - limit, offset + limit
         meta = {
             "limit": limit,
-            "next": f"{path}?limit={limit}&offset={offset + limit}" if more else None,
+            "next": _turn(call, limit, after) if after < len(rows) else None,
             "offset": offset,
-            "previous": f"{path}?limit={limit}&offset={max(0, offset - limit)}" if offset else None,
+            "previous": _turn(call, limit, before) if before >= 0 else None,
             "total_count": len(rows),
         }
         objects = [shown(table, row) for row in rows[offset : offset + limit]]
@@ -134,7 +116,7 @@ class V1:
 
     def _create(self, call: Call, table: Table) -> Reply:
         body = _body(call)
-        row = {field.name: self._value(field, body) for field in FIELDS[table]}
+        row = {field.name: value(self._model, field, body) for field in FIELDS[table]}
         if not row["slug"]:
             row["slug"] = slug_of(row["name"])
         if table == "release_file" and (errors := address_errors(row)):
@@ -144,42 +126,6 @@ class V1:
         except sqlite3.IntegrityError as error:
             raise refused(500, CANNED) from error
         return Reply.text(201, "", location=f"{BASE}{table}/{number}/")
-
-    def _value(self, field: Field, body: Row) -> Any:  # noqa: ANN401 (as the field's kind has it)
-        if field.kind == "link":
-            return self._link(field.name, body)
-        if field.name not in body:
-            return self._model.now() if field.kind == "date" else field.default
-        value = body[field.name]
-        match field.kind:
-            case "flag":
-                return _flag(value)
-            case "number":
-                return _number(value)
-            case "date":
-                return _date(field.name, value)
-            case "text":
-                return _text(field, value)
-
-    def _link(self, name: str, body: Row) -> int:
-        if name not in body:
-            message = f"The '{name}' field has no data and doesn't allow a default or null value."
-            raise refused(400, {"error": message})
-        value = body[name]
-        if value is None:
-            raise refused(500, CANNED)
-        if not isinstance(value, str):
-            message = f"The '{name}' field was given data that was not a URI: {value}."
-            raise refused(400, {"error": message})
-        found = LINK.fullmatch(value)
-        if found is None or found[1] != name:
-            raise refused(404, CANNED)
-        if self._model.store.row(cast("Table", name), int(found[2])) is None:
-            message = (
-                f"Could not find the provided downloads/{name} object via resource URI '{value}'."
-            )
-            raise refused(400, {"error": message})
-        return int(found[2])
 
 
 def shown(table: Table, row: Row) -> Row:
@@ -193,17 +139,25 @@ def shown(table: Table, row: Row) -> Row:
     return dict(sorted(value.items()))
 
 
+def _turn(call: Call, limit: int, offset: int) -> str:
+    asked = [*dict(call.query).items()]
+    kept = [(name, value) for name, value in asked if name not in {"limit", "offset"}]
+    return f"{call.path}?{urlencode([*kept, ('limit', limit), ('offset', offset)])}"
+
+
 def _json(value: object) -> Reply:
     return Reply.json(200, value, cache_control="no-cache", vary="Accept")
 
 
 def _body(call: Call) -> Row:
-    if not call.headers.get("content-type", "").startswith("application/json"):
+    if call.headers.get("content-type", "").partition(";")[0] != JSON:
         raise refused(415, CANNED)
     if len(call.body) > MAX_BODY_BYTES:
         raise refused(500, CANNED)
     try:
-        value = json.loads(call.body)
+        value = json.loads(call.body.decode())
+    except UnicodeDecodeError as error:
+        raise refused(500, CANNED) from error
     except ValueError as error:
         raise refused(400, {"error": "Request is not valid JSON."}) from error
     return value if isinstance(value, dict) else {}
@@ -211,42 +165,10 @@ def _body(call: Call) -> Row:
 
 def _whole(asked: dict[str, str], name: str, default: int) -> int:
     text = asked.get(name, str(default))
-    if not text.isdecimal():
-        raise refused(400, {"error": f"Invalid {name} '{text}' provided."})
+    if not re.fullmatch(r"-?\d+", text):
+        positive = "Please provide a positive integer."
+        raise refused(400, {"error": f"Invalid {name} '{text}' provided. {positive}"})
+    if int(text) < 0:
+        positive = "Please provide a positive integer &gt;= 0."
+        raise refused(400, {"error": f"Invalid {name} '{text}' provided. {positive}"})
     return int(text)
-
-
-def _text(field: Field, value: object) -> str:
-    text = "" if value is None else str(value)
-    if field.limit is not None and len(text) > field.limit:
-        raise refused(500, CANNED)
-    return text
-
-
-def _flag(value: object) -> bool:
-    try:
-        return FLAGS[cast("bool", value)]
-    except (KeyError, TypeError) as error:
-        message = f"['“{value}” value must be either True or False.']"
-        raise refused(400, {"error": message}) from error
-
-
-def _number(value: Any) -> int:  # noqa: ANN401 (whatever the JSON held)
-    try:
-        number = int(value)
-    except (TypeError, ValueError) as error:
-        raise refused(500, CANNED) from error
-    if not -MAX_NUMBER <= number <= MAX_NUMBER:
-        raise refused(500, CANNED)
-    return number
-
-
-def _date(name: str, value: object) -> str:
-    try:
-        return stored_date(str(value))
-    except ValueError as error:
-        message = (
-            f"Datetime provided to '{name}' field doesn't appear to be a valid datetime"
-            f" string: '{value}'"
-        )
-        raise refused(400, {"error": message}) from error

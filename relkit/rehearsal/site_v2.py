@@ -7,14 +7,13 @@ soon as one of them has the download button. Left out: writing `os` rows, `relea
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from datetime import timedelta
 
 from relkit.rehearsal.site_auth import BadKeyError, Limits, Throttle, v2_user
 from relkit.rehearsal.site_fields import FIELDS, MODELS, Row, Table
 from relkit.rehearsal.site_filters import v2_filtered
-from relkit.rehearsal.site_http import Call, Refused, Reply
+from relkit.rehearsal.site_http import JSON, Call, Refused, Reply
 from relkit.rehearsal.site_model import Model
 from relkit.rehearsal.site_store import User
 from relkit.rehearsal.site_v2_rows import checked
@@ -130,10 +129,10 @@ def shown(call: Call, table: Table, row: Row) -> Row:
 
 def _body(call: Call) -> Row:
     content_type = call.headers.get("content-type", "")
-    if not re.match(r"application/json\b", content_type):
+    if content_type.partition(";")[0].strip().lower() != JSON:
         raise refused(415, f'Unsupported media type "{content_type}" in request.')
     try:
-        value = json.loads(call.body)
+        value = json.loads(call.body.decode() or "{}")
     except ValueError as error:
         raise refused(400, f"JSON parse error - {error}") from error
     if not isinstance(value, dict):

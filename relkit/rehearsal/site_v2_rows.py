@@ -8,6 +8,8 @@ from typing import Any, cast
 from relkit.rehearsal.site_fields import (
     FIELDS,
     MAX_NUMBER,
+    MIN_NUMBER,
+    SIDECARS,
     UNIQUE,
     VERSIONS,
     Field,
@@ -20,8 +22,15 @@ from relkit.rehearsal.site_http import Refused, Reply
 from relkit.rehearsal.site_model import Model
 
 LINK = re.compile(r"(?:https?://[^/]+)?/api/v2/downloads/(os|release)/(\d+)/")
-TRUE = frozenset({"true", "True", "TRUE", "t", "1", "yes", "on", "1.0"})
-FALSE = frozenset({"false", "False", "FALSE", "f", "0", "no", "off", "0.0"})
+TRUE, FALSE = (
+    frozenset(form(word) for word in words for form in (str, str.title, str.upper))
+    for words in (
+        ("true", "t", "yes", "y", "on", "1", "1.0"),
+        ("false", "f", "no", "n", "off", "0", "0.0"),
+    )
+)
+URL = re.compile(r"(?:https?|ftps?)://[\w.-]+(?:@[\w.-]+)?(?::\d+)?(?:[/?#]\S*)?")
+ADDRESSES = frozenset({"url", "release_notes_url", *SIDECARS})
 DATES = "YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]"
 
 
@@ -46,8 +55,8 @@ def checked(model: Model, table: Table, body: Row, old: Row | None, *, partial: 
             errors[field.name] = [str(error)]
     _refuse(errors | _taken(model, table, row, old))
     if table == "release_file":
-        _refuse(address_errors(row))
         _refuse(_second(model, row, old))
+        _refuse(address_errors(row))
     return row
 
 
@@ -112,6 +121,12 @@ def _text(field: Field, value: object) -> str:
         raise _Bad("This field may not be blank.")
     if field.limit is not None and len(text) > field.limit:
         raise _Bad(f"Ensure this field has no more than {field.limit} characters.")
+    if "\0" in text:
+        raise _Bad("Null characters are not allowed.")
+    if half := re.search("[\ud800-\udfff]", text):
+        raise _Bad(f"Surrogate characters are not allowed: U+{ord(half[0]):X}.")
+    if field.name in ADDRESSES and text and not URL.fullmatch(text):
+        raise _Bad("Enter a valid URL.")
     if field.name == "slug" and not re.fullmatch(r"[-a-zA-Z0-9_]+", text):
         raise _Bad('Enter a valid "slug" consisting of letters, numbers, underscores or hyphens.')
     return text
@@ -126,15 +141,16 @@ def _flag(value: object) -> bool:
 
 
 def _number(name: str, value: object) -> int:
-    if not re.fullmatch(r"-?\d{1,1000}", str(value)):
-        raise _Bad("A valid integer is required.")
-    number = int(str(value))
-    if name == "version" and number not in VERSIONS:
-        raise _Bad(f'"{number}" is not a valid choice.')
+    if name == "version" and str(value) not in map(str, VERSIONS):
+        raise _Bad(f'"{value}" is not a valid choice.')
+    try:
+        number = int(re.sub(r"\.0*\s*$", "", str(value)))
+    except ValueError as error:
+        raise _Bad("A valid integer is required.") from error
     if number > MAX_NUMBER:
         raise _Bad(f"Ensure this value is less than or equal to {MAX_NUMBER}.")
-    if number < -MAX_NUMBER - 1:
-        raise _Bad(f"Ensure this value is greater than or equal to {-MAX_NUMBER - 1}.")
+    if number < MIN_NUMBER:
+        raise _Bad(f"Ensure this value is greater than or equal to {MIN_NUMBER}.")
     return number
 
 

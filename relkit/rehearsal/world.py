@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -40,9 +41,10 @@ from relkit.building.provenance import LOCAL_BUILDER
 from relkit.building.source import TOOLS
 from relkit.errors import UsageError
 from relkit.manifest import SITE
-from relkit.ports import World
+from relkit.ports import Downloads, World
 from relkit.real.builds import build_services
 from relkit.real.parts import policy_of, repository, signers, verify_companion
+from relkit.real.probing import DOCTOR, probes
 from relkit.real.systems import Systems
 from relkit.rehearsal.deeds import do_elsewhere, edit_pages
 from relkit.rehearsal.making import (
@@ -195,6 +197,14 @@ def _wired(
     here = ProcessBuilders(builds, places, {**PROGRAMS, **STANDINS})
     local = {name: str(state / f"{name}.git") for name in ("upstream", "fork")}
     verify = partial(verify_companion, sigstore.trusted_root, gpg)
+
+    def downloads(systems: Systems) -> Downloads:
+        """Return the download server, or its local form."""
+        servers, source = state / "servers", systems.artifacts
+        return systems.downloads or FolderServer(
+            staging=servers / "staging", public=servers / "public", source=source
+        )
+
     return World(
         name=file.name,
         rehearsal=True,
@@ -202,18 +212,14 @@ def _wired(
         policy=policy,
         nonce=made.nonce(key),
         repo=repository(real, real.remotes or local, gpg, blurb),
-        tracker=real.tracker
-        or LocalTracker(file=state / "tracker.json", upstream=state / "upstream.git"),
+        tracker=real.tracker.of_run(made.nonce(key))
+        if real.tracker
+        else LocalTracker(file=state / "tracker.json", upstream=state / "upstream.git"),
         buildbots=real.buildbots or LocalBuildbots(file=state / "buildbots.json"),
         builders=RemoteBuilders(builds, services, here) if services else here,
         artifacts=Shelf(artifacts, builds),
         signers=signers(real, policy, gpg, signer, sigstore.trusted_root),
-        downloads=real.downloads
-        or FolderServer(
-            staging=state / "servers" / "staging",
-            public=state / "servers" / "public",
-            source=artifacts,
-        ),
+        downloads=downloads(real),
         docs=real.docs
         or FolderDocs(
             releases=state / "servers" / "docs" / "release",
@@ -255,6 +261,7 @@ def _wired(
             *(site.v2_token, site.v1_key, site.v1_key.partition(":")[2]),
             *real.secrets.all(),
         ),
+        probes=lambda: probes(real, downloads(replace(real, artifacts=state / DOCTOR)), gpg),
     )
 
 

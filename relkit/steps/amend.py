@@ -18,6 +18,7 @@ from relkit.steps.delivery import HERE, MACHINES, Artifacts, delivering, started
 from relkit.steps.experts import notarised
 from relkit.steps.prepare import check_cycle, experts, message
 from relkit.steps.publish import tag_upstream
+from relkit.steps.requests import please_build
 from relkit.steps.sign import LATER, MANIFEST, signed, signing, summed, to_sign, unchanged, written
 from relkit.steps.site import exact_rows, site_release
 from relkit.texts import notice
@@ -120,15 +121,15 @@ def tag_of(of: Release, world: World, first: Manifest) -> Tag:
 def tell_late_experts(release: Release, world: World, results: Results) -> Plan:
     """Ask the experts.
 
-    Those whose files are missing learn once more what to build: the commit id and the tag stand
-    in the manifest and are those of the release.
+    Those whose files are missing learn once more what to build, and where it goes: the commit id
+    and the tag stand in the manifest and are those of the release.
     """
     first = results[find_missing]
     of = about(release, first)
     roles = {f"{name}-expert" for name in missing_in(of, first)}
     people = tuple(one for one in experts(of, world) if one.role in roles)
     subject = f"Python {of.version} waits for your files"
-    body = f"Tag {of.tag} (object {first.tag_object}) on commit {first.commit}. Please build."
+    body = please_build(of, world, people, commit=first.commit, tag_object=first.tag_object)
     text = notice(release, people, subject, body)
     yield from message(world, "late", subject, text, *(one.role for one in people))
 

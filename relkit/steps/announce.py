@@ -16,6 +16,7 @@ from relkit.steps.push import push_upstream
 from relkit.steps.sign import close_manifest
 from relkit.steps.source import commit_release
 from relkit.texts import posted, security_fixes, text_for, told
+from relkit.texts.links import leads_to
 
 WITHIN = timedelta(hours=48)
 
@@ -84,7 +85,7 @@ def _post_checks(release: Release, world: World, channel: str, link: str) -> Pla
     page = f"{SITE}downloads/release/{release.slug}/"
     yield Check(
         f"the post {channel} names {release.version} and leads to its page",
-        None if text is None else str(release.version) in text and page in text,
+        None if text is None else str(release.version) in text and leads_to(text, page),
         found=link if text else f"nothing to read at {link}",
         code="POST_DIFFERS",
         remedy="Correct the post, or give the right address.",

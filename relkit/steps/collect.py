@@ -31,6 +31,7 @@ from relkit.steps.delivery import (
     started,
 )
 from relkit.steps.prepare import experts, message
+from relkit.steps.requests import please_build
 from relkit.steps.sboms import LACKS, described, lacking
 from relkit.steps.source import commit_release, push_to_fork, tag_release
 from relkit.texts import notice
@@ -77,14 +78,15 @@ def second(source: Build) -> Build:
 def tell_experts(release: Release, world: World, results: Results) -> Plan:
     """Hand over to the experts.
 
-    They learn the commit id, the tag and its object id, and check that what they build is that.
-    Only those hear of it whom this kind of release needs, and they answer from their own machines.
+    They learn the commit id, the tag and its object id, and check that what they build is that;
+    each also which files are wanted, where they go, what is put beside them, and by when. Only
+    those hear of it whom this kind of release needs, and they answer from their own machines.
     A message cannot be taken back; if the commit changes after it, they are told anew.
     """
     people = experts(release, world)
     tag = results[tag_release]
     subject = f"Python {release.version} is tagged on the fork"
-    body = f"Tag {tag.name} (object {tag.tag_object}) on commit {tag.commit}. Please build."
+    body = please_build(release, world, people, commit=tag.commit, tag_object=tag.tag_object)
     text = notice(release, people, subject, body)
     yield from message(world, "tagged", subject, text, *(one.role for one in people))
 

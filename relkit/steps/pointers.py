@@ -49,9 +49,10 @@ def move_current_links(release: Release, world: World, _results: Results) -> Pla
         code="CURRENT_NEWER",
         remedy="Correct release-cycle.toml: this series is not the newest one any more.",
     )
-    back = partial(world.docs.point, link=CURRENT, target=before) if before else "there was none"
+    point = partial(world.docs.point, link=CURRENT)
+    back = partial(point, target=before, was=version) if before else "there was none"
     yield Action(
-        do=partial(world.docs.point, link=CURRENT, target=version),
+        do=partial(point, target=version, was=before),
         done=Expect(partial(world.docs.pointed, link=CURRENT), equals=version),
         undo=back,
     )

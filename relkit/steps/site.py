@@ -130,4 +130,4 @@ def says(page: str, sentence: str) -> bool:
 
 
 def _words(page: str) -> list[str]:
-    return re.findall(r"\w+", html.unescape(re.sub(r"<[^>]*>", " ", page)))
+    return re.findall(r"\w+", html.unescape(re.sub(r"<[^<>]*>", " ", page)))

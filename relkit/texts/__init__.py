@@ -114,6 +114,11 @@ def notice(release: Release, people: tuple[Person, ...], subject: str, body: str
     return template.render(release=release, people=people, subject=subject, body=body)
 
 
+def build_request(release: Release, **values: object) -> str:
+    """Return what experts are asked to build; `relkit.steps.requests` has the values."""
+    return _TEMPLATES.get_template("build.md.j2").render(release=release, **values).rstrip()
+
+
 def page_of(version: Version) -> str:
     """Return the address of a release's page."""
     return f"{SITE}downloads/release/python-{str(version).replace('.', '')}/"

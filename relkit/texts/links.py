@@ -26,6 +26,11 @@ def links(text: str) -> Iterator[str]:
     yield from BARE.findall(LINK.sub(" ", text))
 
 
+def leads_to(text: str, address: str) -> bool:
+    """Tell whether an address stands in a post by itself, and not within another one."""
+    return address in (one.rstrip(".,;:!") for one in re.split(r"[\s()<>\[\]\"']+", text))
+
+
 def require_links(channel: str, text: str, trusted: tuple[str, ...]) -> None:
     """Raise `CheckError` (``ANNOUNCE_LINK``) unless all links lead to trusted places."""
     for link in links(text):

@@ -9,6 +9,7 @@ from relkit.building.statement import read_statement
 from relkit.deciding import HAND_OVER
 from relkit.decision import DECISION, NAMESPACE, Decision, check_decision, read_decision
 from relkit.errors import GateError, WorldError
+from relkit.held import name_back
 from relkit.policy import MANAGER
 from relkit.records import Record
 from relkit.values import Json, Request, Signed, digest_of
@@ -133,6 +134,7 @@ def _request(
         head=said.head if digest else record.previous,
         expires=said.expires,
         waives=getattr(record.entry, "check", ""),
+        typed=name_back(walk, said.step) if isinstance(record.entry, log.Decided) else "",
     ).model_copy(update={} if digest else {"step": HAND_OVER})
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from relkit.adapters.stranger import Stranger
-from relkit.errors import WorldError
+from relkit.adapters.stranger import Stranger, Visit
+from relkit.errors import ReleaseError, WorldError
 from relkit.expected import SUFFIXES, folders, signatures
 from relkit.manifest import SITE, Manifest, site_files
 from relkit.release import Release
@@ -59,6 +59,7 @@ class Case:
     docs: Stranger
     upstream: str
     trust: ReleaseTrust
+    visit: Visit
     jobs: int
     subjects: tuple[Subject, ...] = ()
     rows: tuple[SiteFile, ...] | None = None
@@ -144,4 +145,9 @@ def path_of(url: str) -> str:
 
 def unread(look: Look, what: str, error: WorldError) -> None:
     """Take note that something could not be read now."""
-    look.found("unknown", what, error.code, str(error).removeprefix(f"{error.code}: "))
+    look.found("unknown", what, error.code, said(error))
+
+
+def said(error: ReleaseError) -> str:
+    """Return the words of an error without its code, which stands beside them."""
+    return str(error).removeprefix(f"{error.code}: ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from relkit.adapters.stranger import DENIED, GONE, NOT_FOUND, OK, Got
@@ -19,6 +20,7 @@ from relkit.verify_release.case import (
     Scheme,
     Stated,
     Subject,
+    said,
     unread,
 )
 from relkit.verify_release.report import Look
@@ -27,13 +29,18 @@ KEPT = (".spdx.json", ".sigstore", ".asc")
 """What is looked into, and so kept; all else is only hashed, unless GPG has to see it."""
 GROWN = 1 << 20
 """Up to how many bytes a signature or an SBOM is read that should have fewer."""
+BROKE_OFF = "SITE_UNREACHABLE"
 
 
 def look_at_files(case: Case) -> None:
     """Fetch everything; find what differs, whose signatures are bad, which SBOM is another's."""
     found = _Fetching(case)
     with ThreadPoolExecutor(case.jobs, "fetch") as pool:
-        list(pool.map(found.subject, case.subjects))
+        try:
+            list(pool.map(found.subject, case.subjects))
+        except BaseException:  # such as Ctrl-C: what is under way is not waited for
+            case.visit.end()
+            raise
     _look_at_sboms(case, found)
     files, signed = case.look("files"), case.look("signatures")
     if case.manifest is None and (more := len(folders(case.release)) - len(case.paths)) > 0:
@@ -78,18 +85,25 @@ class _Fetching:
 
     def _fetch(self, file: Stated, into: Path | None = None) -> Got | None:
         """Return what came, if it is something whose bytes can be looked at."""
-        limit = _limit(file)
-        try:
-            got = self.case.site.fetch(
-                file.path, limit=limit, keep=file.name.endswith(KEPT), into=into
-            )
-        except WorldError as error:
-            unread(self.files, file.path, error)
+        got = self._came(file, into)
+        if got is None or not differs(self.files, file, got):
             return None
-        if not differs(self.files, file, got):
-            return None
-        self.gots[file.path] = got
+        # Nothing looks at a signature again, and nobody has said how large it may be.
+        self.gots[file.path] = got if file.name.endswith(SBOM) else replace(got, data=b"")
         return got
+
+    def _came(self, file: Stated, into: Path | None) -> Got | None:
+        """Fetch; once more where the line broke, rather than a gigabyte of others once more."""
+        for last in (False, True):
+            try:
+                return self.case.site.fetch(
+                    file.path, limit=_limit(file), keep=file.name.endswith(KEPT), into=into
+                )
+            except WorldError as error:
+                if last or error.code != BROKE_OFF:
+                    unread(self.files, file.path, error)
+                    break
+        return None
 
     def _verify(
         self,
@@ -127,7 +141,7 @@ class _Fetching:
         except WorldError as error:
             unread(self.signed, file.path, error)
         except ReleaseError as error:
-            self.signed.found("wrong", file.path, f"SIGNATURE_{error.code}", str(error))
+            self.signed.found("wrong", file.path, f"SIGNATURE_{error.code}", said(error))
         else:
             with self._one:
                 self.good += 1
@@ -135,10 +149,13 @@ class _Fetching:
 
 
 def _limit(file: Stated) -> int:
-    """Return how much of a file is read; of a signature that grew enough to say whose it is."""
+    """Return how much of a file is read; of a signature that grew enough to say whose it is.
+
+    Sizes may be anybody's word: of rows that are all there is, of a record that does not hold.
+    """
     if file.name.endswith(KEPT):
-        return LARGEST_SIDECAR if file.size is None else max(file.size, GROWN)
-    return LARGEST_FILE if file.size is None else file.size
+        return LARGEST_SIDECAR if file.size is None else min(max(file.size, GROWN), LARGEST_SIDECAR)
+    return LARGEST_FILE if file.size is None else min(file.size, LARGEST_FILE)
 
 
 def differs(look: Look, file: Stated, got: Got) -> bool:
@@ -184,7 +201,7 @@ def _look_at_sboms(case: Case, found: _Fetching) -> None:
                 contents=None,
             )
         except ReleaseError as error:
-            look.found("wrong", path, error.code, str(error).removeprefix(f"{error.code}: "))
+            look.found("wrong", path, error.code, said(error))
         except Exception as error:  # noqa: BLE001 (whatever a hostile SBOM causes: it is refused)
             look.found("wrong", path, "SBOM_INVALID", type(error).__name__)
     look.good = f"{len(paths)} SBOMs are valid SPDX 2.3 and name the digest of their file"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
 
 from relkit.adapters.stranger import OK
@@ -16,6 +15,7 @@ from relkit.errors import WorldError
 from relkit.expected import folders, unwanted
 from relkit.release import Release
 from relkit.verify_release.case import Case, unread
+from relkit.verify_release.links import links
 from relkit.verify_release.report import Look
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,150}/?", flags=re.ASCII)
@@ -23,27 +23,6 @@ VERSIONED = re.compile(r"(?<![0-9.])3\.[0-9]+\.[0-9]+(?:(?:a|b|rc)[0-9]+)?(?![0-
 DIGITS = re.compile(r"python(3[0-9]+(?:(?:a|b|rc)[0-9]+)?)\.chm.*")
 SORTING = re.compile(r"\?[CNMSDOA=;&]+")
 """What servers put over the columns of a listing."""
-
-
-class Links(HTMLParser):
-    """The targets of a page's links, as they are written, in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep the target of a link."""
-        if tag == "a":
-            self.found += [value.strip() for name, value in attrs if name == "href" and value]
-
-
-def links(data: bytes) -> list[str]:
-    """Return the targets of the links of a page."""
-    reader = Links()
-    reader.feed(data.decode("utf-8", "replace"))
-    reader.close()
-    return reader.found
 
 
 def look_at_folders(case: Case) -> None:
@@ -84,7 +63,12 @@ def _listed(case: Case, folder: str, look: Look) -> list[str] | None:
         look.found("changed", f"{folder}/", "LISTING_TOO_LARGE", text)
         return None
     names = []
-    for link in links(got.data):
+    targets, base = links(got.data)
+    if base:
+        look.found(
+            "changed", f"{folder}/", "LISTING_NAME", f"<base> makes its links lead to {base}"
+        )
+    for link in targets:
         name = _name(link, folder, case.site.url)
         if name is None:
             look.found("added", f"{folder}/{link}", "LISTING_NAME", "no name of a file here")

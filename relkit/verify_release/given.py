@@ -89,6 +89,12 @@ class Given:
             return stated.pop() if len(stated) == 1 else None
         return None
 
+    def whence(self, scheme: Literal["sigstore", "gpg"]) -> str:
+        """Return in words from where it is known who must have signed."""
+        if self.named.identity if scheme == "sigstore" else self.named.key:
+            return "as you named it"
+        return "as the policy names it" if self.trusted_policy else "as the manifest names it"
+
 
 def nothing_given(version: Version, named: Named, root: bytes | str | None, keys: bytes) -> Given:
     """Return what there is without a manifest: who must have signed, and no more."""
@@ -133,9 +139,9 @@ def from_record(
     Raises `RecordError` for a folder that is not read, or has no manifest (``NO_MANIFEST``), and
     `UsageError`.
     """
-    packs = {path.name: read_record(path) for path in paths}
+    packs = [(path.name, read_record(path)) for path in paths]
     found = []
-    for name, pack in packs.items():
+    for name, pack in packs:
         file = next((one for one in (AMENDED, MANIFEST) if one in pack.files), None)
         if file is None:
             raise RecordError(
@@ -145,19 +151,11 @@ def from_record(
             )
         found.append((f"{name}/{file}", pack.files[file]))
     made = _chain(version, found)
-    last = [*packs.values()][-1]
+    last = packs[-1][1]
     verdict = verify(last, policy_sha256=policy_sha256, trust_root=root)
     own = {path: last.files[path] for path in (ROOT, KEYS) if path in last.files}
-    return Given(
-        version,
-        made,
-        verdict,
-        named,
-        _policy(last.files),
-        policy_sha256,
-        own | _trust(keys),
-        root,
-    )
+    policy, trust = _policy(last.files), own | _trust(keys)
+    return Given(version, made, verdict, named, policy, policy_sha256, trust, root)
 
 
 def _trust(keys: bytes) -> dict[str, bytes]:
@@ -191,9 +189,7 @@ def _chain(version: Version, texts: Iterable[tuple[str, bytes]]) -> tuple[Manife
     for older, newer in pairwise(made):
         same = ("version", "commit", "tree", "tag_object", "time", "folder")
         if newer.supersedes != older.digest:
-            why = (
-                f"it stands in the place of {newer.supersedes}, given before it was {older.digest}"
-            )
+            why = f"in the place of {newer.supersedes}, given before it was {older.digest}"
             raise _usage("MANIFEST_OTHER", f"the amendment is of another manifest: {why}")
         if differ := [name for name in same if getattr(newer, name) != getattr(older, name)]:
             raise _usage("MANIFEST_OTHER", f"the amendment has another {differ[0]}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from relkit.adapters.stranger import OK, Got, Stranger
 from relkit.adapters.website_rows import SLUG, only, row_value
@@ -15,10 +16,11 @@ from relkit.steps.sign import LATER
 from relkit.steps.site import says, version_in
 from relkit.values import SiteRelease
 from relkit.verify_release.case import Case, path_of, unread
-from relkit.verify_release.folders import links
+from relkit.verify_release.links import leads, links
 from relkit.verify_release.report import Look
 
 FOUND = 302
+PARTS = re.compile("[/?&=;]")
 
 
 def look_at_page(case: Case) -> None:
@@ -53,16 +55,13 @@ def _page(site: Stranger, path: str, look: Look, code: str = "PAGE_MISSING") -> 
 
 def _targets(got: Got, site: Stranger, page: str) -> dict[str, str]:
     """Return where links lead: paths below the site, whole addresses elsewhere; as written."""
-    base = site.url + page.lstrip("/")
+    targets, base = links(got.data)
+    start = leads(site.url + page.lstrip("/"), base)
     found = {}
-    for link in links(got.data):
-        try:
-            url = urljoin(base, link)
-        except ValueError:  # no address at all
-            url = link
+    for link in targets:
+        url = leads(start, link)
         own = next((one for one in (site.url, SITE) if url.startswith(one)), "")
-        bare = url.partition("#")[0].partition("?")[0]
-        found[unquote(bare.removeprefix(own)).strip("/") if own else url] = link
+        found[url.partition("?")[0].removeprefix(own).strip("/") if own else url] = link
     return found
 
 
@@ -76,11 +75,12 @@ def _links(case: Case, look: Look, targets: dict[str, str]) -> None:
     where = set(folders(case.release).values())
     names = {path.rpartition("/")[2] for path in case.paths}
     for target, link in targets.items():
-        folder, _, name = target.rpartition("/")
-        if folder in where and target not in case.paths:
+        if target in case.paths:
+            continue
+        if target.rpartition("/")[0] in where:
             look.found("added", link, "PAGE_LINK_UNKNOWN", "a link to no file of the release")
-        elif name in names and target not in case.paths:
-            text = f"a link to {name} at another place than {SITE}"
+        elif named := names & {*PARTS.split(target)}:
+            text = f"a link to {min(named)} at another place than {SITE}"
             look.found("changed", link, "PAGE_LINK_ELSEWHERE", text)
 
 

@@ -11,7 +11,7 @@ from relkit.expected import SBOM, SUFFIXES, expected, schemes
 from relkit.manifest import SITE
 from relkit.steps.site import site_release
 from relkit.values import Json, SiteFile, SiteRelease
-from relkit.verify_release.case import Case, take_rows, unread
+from relkit.verify_release.case import Case, said, take_rows, unread
 from relkit.verify_release.report import Look
 
 API = "api/{}/downloads/"
@@ -99,7 +99,7 @@ def _files(case: Case, version: str, number: int, look: Look) -> list[SiteFile]:
             rows.append(_row(case, row, number, systems))
         except WorldError as error:
             what = str(row.get("url") or row.get("slug"))
-            look.found("wrong", what, "ROW_UNREADABLE", str(error))
+            look.found("wrong", what, "ROW_UNREADABLE", said(error))
     return rows
 
 

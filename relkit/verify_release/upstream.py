@@ -16,7 +16,7 @@ from relkit.adapters.git_tags import read_tag
 from relkit.errors import VerificationError, WorldError
 from relkit.values import Tag
 from relkit.verify_record.verdict import Judged
-from relkit.verify_release.case import Case, unread
+from relkit.verify_release.case import Case, said, unread
 from relkit.verify_release.report import Look
 
 ADDRESS = re.compile(r"(?:https://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?)?/[A-Za-z0-9._~/+-]+")
@@ -25,11 +25,15 @@ LINE = re.compile(r"([0-9a-f]{40})\t(refs/[!-~]+)")
 BEFORE = timedelta(days=7)
 """How much older than the release the history is that is fetched to find its commit in."""
 QUIET = {
-    "GIT_CONFIG_COUNT": "2",
+    "GIT_CONFIG_COUNT": "4",
     "GIT_CONFIG_KEY_0": "http.followRedirects",
     "GIT_CONFIG_VALUE_0": "false",
     "GIT_CONFIG_KEY_1": "credential.helper",
     "GIT_CONFIG_VALUE_1": "",
+    "GIT_CONFIG_KEY_2": "http.lowSpeedLimit",  # bytes in a second: who drips is not waited for
+    "GIT_CONFIG_VALUE_2": "1000",
+    "GIT_CONFIG_KEY_3": "http.lowSpeedTime",
+    "GIT_CONFIG_VALUE_3": "60",
     "GIT_ASKPASS": "true",
     "SSH_AUTH_SOCK": "",
 }
@@ -54,7 +58,7 @@ def look_at_tag(case: Case) -> None:
         except WorldError as error:
             unread(look, what, error)
         except VerificationError as error:
-            look.found("changed", what, error.code, str(error))
+            look.found("changed", what, error.code, said(error))
         if not signed.good and not signed.changes:
             signed.found("unknown", what, "TAG_UNREAD", "there is no tag that could be looked at")
 
@@ -104,16 +108,22 @@ class _Upstream:
             return
         try:
             self._fetch(f"--shallow-since={made - BEFORE:%Y-%m-%d}", self.branch)
-        except WorldError:  # nothing is so new there: all of it, but for the files
-            self._fetch("--no-tags", self.branch)
-        answer = self.git.ask("merge-base", "--is-ancestor", tag.commit, self.branch)
-        if answer.status:
+            there = self._contains(tag.commit)
+        except WorldError:  # nothing is so new there
+            there = False
+        if not there:  # of a commit made earlier a cut history says nothing: all, but for the files
+            self._fetch("--unshallow", self.branch)
+            there = self._contains(tag.commit)
+        if not there:
             text = f"{case.release.branch} upstream does not contain {tag.commit}"
             self.look.found("changed", self.branch, "UPSTREAM_DIVERGED", text)
         self.look.good = (
             f"{tag.name} is the object {tag.tag_object[:12]}… on {tag.commit[:12]}…, "
             f"which {case.release.branch} contains"
         )
+
+    def _contains(self, commit: str) -> bool:
+        return self.git.ask("merge-base", "--is-ancestor", commit, self.branch).status == 0
 
     def _fetch(self, how: str, ref: str) -> None:
         self._ask(
@@ -122,6 +132,7 @@ class _Upstream:
         )
 
     def _ask(self, *arguments: str) -> str:
+        self.case.visit.require_time()
         answer = self.git.ask(*arguments)
         if answer.status:
             raise WorldError(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from relkit.adapters.stranger import Stranger, Visit
+from relkit.adapters.website_rows import only
 from relkit.errors import CheckError, ReleaseError, UsageError, WorldError
 from relkit.expected import folders
 from relkit.manifest import SITE
 from relkit.release import Release, Version
 from relkit.verify_record.verdict import plain
-from relkit.verify_release.case import Case, take_manifest, unread
+from relkit.verify_release.case import Case, said, take_manifest, unread
 from relkit.verify_release.files import look_at_files
 from relkit.verify_release.folders import look_at_folders
 from relkit.verify_release.given import OF_RECORD, Given, flaws, release_of
@@ -22,6 +24,10 @@ from relkit.verify_release.rows import look_at_rows
 from relkit.verify_release.trusting import ReleaseTrust
 from relkit.verify_release.upstream import ADDRESS, look_at_tag
 
+SITE_ADDRESS = re.compile(
+    r"(?:https://[A-Za-z0-9][A-Za-z0-9.-]*|http://(?:127\.0\.0\.1|localhost|\[::1\]))(?::[0-9]{1,5})?"
+    r"(?:/[A-Za-z0-9._~-]+)*/?"
+)
 DOCS, UPSTREAM = "https://docs.python.org/", "https://github.com/python/cpython.git"
 LOOKS: tuple[tuple[tuple[str, ...], Callable[[Case], None]], ...] = (
     (("release row", "rows v1", "rows v2"), look_at_rows),
@@ -64,12 +70,7 @@ def verify_release(given: Given, sites: Sites) -> Report:
     Raises `UsageError` for addresses or a manifest that cannot be used. Without a manifest the site
     must say when the release was made: `CheckError` (``RELEASE_HIDDEN``), `WorldError`.
     """
-    if ADDRESS.fullmatch(sites.upstream) is None or ".." in sites.upstream:
-        raise UsageError(
-            f"{sites.upstream[:80]!r} is no address of a repository",
-            code="BAD_URL",
-            remedy="Give https://HOST/PATH, without a user, or the path of a clone.",
-        )
+    _require_addresses(sites)
     visit = Visit(sites.per_second, sites.seconds)
     site = Stranger(sites.site, visit, told=sites.told)
     release = _release(given, site)
@@ -81,6 +82,7 @@ def verify_release(given: Given, sites: Sites) -> Report:
             docs=Stranger(sites.docs, visit, told=sites.told),
             upstream=sites.upstream,
             trust=trust,
+            visit=visit,
             jobs=sites.jobs,
         )
         if _look_at_manifest(case) and given.manifest is not None:
@@ -90,26 +92,49 @@ def verify_release(given: Given, sites: Sites) -> Report:
     return _report(case)
 
 
+def _require_addresses(sites: Sites) -> None:
+    """Refuse what leads nowhere, carries a password, or can be altered by anybody on the way."""
+    if ADDRESS.fullmatch(sites.upstream) is None or ".." in sites.upstream:
+        raise UsageError(
+            f"{sites.upstream[:80]!r} is no address of a repository",
+            code="BAD_URL",
+            remedy="Give https://HOST/PATH, without a user, or the absolute path of a clone.",
+        )
+    for url in (sites.site, sites.docs):
+        if SITE_ADDRESS.fullmatch(url) is None:
+            raise UsageError(
+                f"{url[:80]!r} is no address of a site",
+                code="BAD_URL",
+                remedy="Give https://HOST/PATH, without a user; http is for this machine alone.",
+            )
+
+
 def _release(given: Given, site: Stranger) -> Release:
     """Return what was released; without a manifest the site says when."""
     if given.manifest is not None:
         return release_of(given.manifest, given.version)
     from relkit.steps.site import slug_of  # noqa: PLC0415
 
-    answer = site.json("api/v2/downloads/release/", slug=slug_of(given.version))
-    return _dated(given.version, answer)
+    slug = slug_of(given.version)
+    row = only(site.json("api/v2/downloads/release/", slug=slug), slug)
+    return _dated(given.version, None if row is None else row.get("release_date"))
 
 
-def _dated(version: Version, answer: object) -> Release:
-    row = answer[0] if isinstance(answer, list) and answer else {}
-    day = str(row.get("release_date", ""))[:10] if isinstance(row, dict) else ""
-    if not day:
+def _dated(version: Version, said: object) -> Release:
+    if not said:
         raise CheckError(
             f"the site shows no release {version} to a stranger, and no manifest was given",
             code="RELEASE_HIDDEN",
             remedy="Look whether it was published; or give its record or its manifest.",
         )
-    return Release.parse(str(version), "", day)
+    try:
+        return Release.parse(str(version), "", str(said)[:10])
+    except UsageError as error:  # the site's word, not the caller's
+        raise WorldError(
+            f"the site says that {version} is of {ascii(said)[:40]}: {error}",
+            code="SITE_UNREADABLE",
+            remedy="Look at the release on the site; or give its record or its manifest.",
+        ) from error
 
 
 def _guarded(case: Case, names: tuple[str, ...], look_at: Callable[[Case], None]) -> None:
@@ -121,7 +146,10 @@ def _guarded(case: Case, names: tuple[str, ...], look_at: Callable[[Case], None]
         for look in looks:
             unread(look, "", error)
     except ReleaseError as error:
-        looks[0].found("wrong", "", error.code, str(error))
+        looks[0].found("wrong", "", error.code, said(error))
+    except (OSError, MemoryError) as error:  # of this machine: it says nothing about the release
+        for look in looks:
+            look.found("unknown", "", "THIS_MACHINE", f"{type(error).__name__}: {error}")
     except Exception as error:  # noqa: BLE001 (as above: it is refused, and said)
         looks[0].found("wrong", "", "MALFORMED", f"{type(error).__name__}: {error}")
 
@@ -179,8 +207,10 @@ def _notes(case: Case, looks: list[Look]) -> list[str]:
     record = case.given.record
     told = [*record.notes, *(f"waived: {one}" for one in record.waivers)] if record else []
     told = [one for one in told if not one.startswith("not opened")]
-    if case.site.url != SITE:
-        told.insert(0, f"what is public was read at {case.site.url}, not at {SITE}")
+    read = (("what is public", case.site.url, SITE), ("the docs", case.docs.url, DOCS))
+    for what, there, usual in (*read, ("the tag", case.upstream, UPSTREAM)):
+        if there != usual:
+            told.append(f"{what}: read at {there}, not at {usual}")
     told += [note for look in looks for note in look.notes]
     return list(dict.fromkeys(told))
 
@@ -200,7 +230,7 @@ def _trusted(case: Case) -> list[str]:
     for scheme, name in (("sigstore", "Sigstore"), ("gpg", "GPG")):
         if who := given.who(scheme):  # type: ignore[arg-type]
             issuer = f", known to {who[1]}" if who[1] else ""
-            told.append(f"{name}: {who[0]}{issuer}")
+            told.append(f"{name}: {who[0]}{issuer}, {given.whence(scheme)}")  # type: ignore[arg-type]
     if isinstance(given.root, str):
         told.append(f"the trust root of the record, by its digest {given.root}")
     elif given.root is not None:

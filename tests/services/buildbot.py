@@ -35,8 +35,8 @@ STABLE = {
 """Builders with their tags; as in CPython's own master, ``3.x`` is the main branch."""
 RELEASE = "release-verify"
 LOGIN = "rm:a secret : of ours"
-BUILD_SECONDS = 30.0
-CALL_SECONDS = 15.0
+BUILD_SECONDS = 180.0
+CALL_SECONDS = 180.0
 
 
 def missing() -> str:
@@ -196,6 +196,7 @@ def buildbot(
         [str(PROGRAM), "start", "--nodaemon", "."],
         ready=lambda: _connected(master, settings["workers"]),
         log=folder / "log",
+        timeout_seconds=BUILD_SECONDS,
         cwd=folder,
         env=_environment(folder),
     ):

@@ -9,13 +9,17 @@ import contextlib
 import http.client
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from relkit.errors import ReleaseError
+
 HOLD_SECONDS = 5.0
 """How long a call that times out is held; clients in tests wait for less."""
+UPSTREAM_SECONDS = 180.0
+"""For the service itself, which may be slow on a machine that has much to do."""
 HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host"}
 READS = {"GET", "HEAD"}
 BAD, NOTHING = 400, 204
@@ -27,6 +31,17 @@ STATUSES = {
     "429": 429,
     "500 without effect": 500,
 }
+WRITES = (
+    "time-out before the effect",
+    "time-out after the effect",
+    "connection cut in an upload",
+    *("401", "403", "404", "409", "429"),
+    "500 without effect",
+    "500 with effect",
+    "HTML instead of JSON",
+    "truncated body",
+)
+"""What can happen to a call that writes."""
 PAGE = b"<!doctype html><html><title>Sorry</title><p>Something is being repaired.</html>"
 
 
@@ -85,6 +100,8 @@ class Faulty:
     faults: list[Fault] = field(default_factory=list)
     seen: dict[str, Answer] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
+    held: threading.Event = field(default_factory=threading.Event)
+    """Set once a call is held: what it was to have done, it has done."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next(  # noqa: PLR0913 (each says which call is meant, or what comes of it)
@@ -136,6 +153,15 @@ class Faulty:
             return next((one for one in self.faults if one.takes(method, path)), None)
 
 
+def refusal(act: Callable[[], object]) -> ReleaseError | None:
+    """Return what a call is refused with, if it is."""
+    try:
+        act()
+    except ReleaseError as error:
+        return error
+    return None
+
+
 @contextmanager
 def faulty(upstream: str) -> Iterator[Faulty]:
     """Stand before the service at an address ``http://127.0.0.1:PORT``; ended with the block."""
@@ -181,13 +207,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(_refusal(STATUSES[name], fault))
         elif name == "time-out before the effect":
             self._note(body, 0)
-            self.state.over.wait(self.state.hold_seconds)
+            self._hold()
         elif name.startswith("stale"):
             self._stale(fault, body)
         else:
             self._spoilt(fault, body)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_PURGE = handle_any  # noqa: N815 (the base class looks for these)
+
+    def _hold(self) -> None:
+        self.state.held.set()
+        self.state.over.wait(self.state.hold_seconds)
 
     def _stale(self, fault: Fault, body: bytes) -> None:
         """Answer a read as its address was answered before."""
@@ -207,7 +237,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         answer = self._passed_on(body)
         if fault.name == "time-out after the effect":
-            self.state.over.wait(self.state.hold_seconds)
+            self._hold()
         elif fault.name == "500 with effect":
             self._send(_refusal(500, fault))
         elif fault.name == "truncated body":
@@ -224,7 +254,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _passed_on(self, body: bytes) -> Answer:
         parts = urlsplit(self.state.upstream)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        connection = http.client.HTTPConnection(
+            parts.hostname or "", parts.port, timeout=UPSTREAM_SECONDS
+        )
         headers = {name: text for name, text in self.headers.items() if name.lower() not in HOP}
         with contextlib.closing(connection):
             # The service makes addresses in its answers from the name it is called by: ours.

@@ -53,6 +53,10 @@ class Scene:
     def tracker(self) -> GitHubTracker:
         return GitHubTracker(self.rest, repository=REPOSITORY)
 
+    def tracker_of(self, mark: str) -> GitHubTracker:
+        """Return the tracker as the run with this mark has it."""
+        return self.tracker.of_run(mark)
+
     @property
     def local(self) -> LocalTracker:
         return LocalTracker(
@@ -151,7 +155,21 @@ def actions_scene(folder: Path) -> Iterator[Actions]:
     """Start all of it with a workflow."""
     made, commit = workflow(folder)
     with scene(folder / "state", made) as one:
-        yield Actions(one, made, commit)
+        try:
+            yield Actions(one, made, commit)
+        finally:
+            ended(made)
+
+
+def ended(made: Workflow) -> None:
+    """End all builds that still run, and wait until their processes are gone."""
+    known = {path: int(path.read_text()) for path in made.folder.glob("run-*/*/*/pid")}
+    for build in {path.parents[1] for path in known}:
+        made.builders.cancel(name=build.name, nonce=build.parent.name)
+    until = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in known.values()) and time.monotonic() < until:
+        made.builders.state(name="none", nonce="none")  # looks after those that ended
+        time.sleep(0.01)
 
 
 @dataclass

@@ -40,6 +40,10 @@ def dispatched(place: Place, asked: Asked) -> Reply:
     workflow, inputs = place.workflow, dict(asked.body.get("inputs", {}))
     if workflow is None or asked.names["workflow_id"] != Path(PATH).name:
         return refused(404, "Not Found")
+    if not place.read().knobs.may_dispatch:
+        return refused(403, "Resource not accessible by personal access token")
+    if asked.body["ref"] not in {"main", "refs/heads/main"}:
+        return refused(422, f"No ref found for: {asked.body['ref']}")
     if set(inputs) != {"git_remote", "git_commit", "cpython_release"}:
         return refused(422, "Unexpected inputs provided")
     made: list[RunState] = []
@@ -61,6 +65,33 @@ def dispatched(place: Place, asked: Asked) -> Reply:
         return Reply(204)
     url = f"{HOME}runs/{made[0].id}"
     return answered(200, {"workflow_run_id": made[0].id, "run_url": url, "html_url": url})
+
+
+def described(place: Place, asked: Asked) -> Reply:
+    if asked.names["workflow_id"] != Path(PATH).name:
+        return refused(404, "Not Found")
+    times = dict.fromkeys(("created_at", "updated_at"), TIME)
+    urls = dict.fromkeys(("url", "html_url", "badge_url"), HOME)
+    names = {"id": 1, "node_id": "W1", "name": "Build release", "path": PATH}
+    return answered(200, {**names, **times, **urls, "state": place.read().knobs.state})
+
+
+def head(place: Place, asked: Asked) -> Reply:
+    del place
+    if asked.names["ref"] != "heads/main":
+        return refused(404, "Not Found")
+    one = {"type": "commit", "sha": HEAD_SHA, "url": HOME}
+    return answered(200, {"ref": "refs/heads/main", "node_id": "R1", "url": HOME, "object": one})
+
+
+def user(place: Place, _asked: Asked) -> Reply:
+    knobs = place.read().knobs
+    said = {"GitHub-Authentication-Token-Expiration": knobs.expires} if knobs.expires else {}
+    counts = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)
+    times = dict.fromkeys(("created_at", "updated_at"), TIME)
+    names = dict.fromkeys(("name", "company", "blog", "location", "email", "bio"))
+    more = {"hireable": None, "user_view_type": "public"}
+    return answered(200, {**USER, "login": knobs.login, **counts, **times, **names, **more}, said)
 
 
 def _wrong(workflow: Workflow, inputs: dict[str, str]) -> str:
@@ -162,7 +193,7 @@ def _run(place: Place, one: RunState) -> dict[str, Any]:
         "head_commit": None,
         "repository": repository,
         "head_repository": repository,
-        "run_attempt": 1,
+        "run_attempt": one.attempt,
     }
 
 
@@ -325,6 +356,9 @@ def contents(place: Place, asked: Asked) -> Reply:
 RUN = f"{BASE}/actions/runs/{{run_id}}"
 ROUTES = (
     ("POST", f"{BASE}/actions/workflows/{{workflow_id}}/dispatches", dispatched),
+    ("GET", f"{BASE}/actions/workflows/{{workflow_id}}", described),
+    ("GET", f"{BASE}/git/ref/{{ref}}", head),
+    ("GET", "/user", user),
     ("GET", f"{BASE}/actions/workflows/{{workflow_id}}/runs", runs),
     ("GET", RUN, run),
     ("POST", f"{RUN}/cancel", cancelled),

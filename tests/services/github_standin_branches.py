@@ -118,26 +118,50 @@ def ruleset(place: Place, asked: Asked) -> Reply:
 def ruleset_kept(place: Place, asked: Asked) -> Reply:
     """Make a ruleset, or change one; the branch it names is locked as it says."""
     number = int(asked.names.get("ruleset_id", 0))
-    before = {one.id: one for one in place.read().rulesets}
-    if number and number not in before:
-        return refused(404, "Not Found")
-    if not number and any(one.name == asked.body["name"] for one in before.values()):
-        return refused(422, "Validation Failed: Name must be unique")
     given: dict[str, Any] = {}
     if "conditions" in asked.body:
         given["ref"] = asked.body["conditions"]["ref_name"]["include"][0]
     if "rules" in asked.body:
         given["rules"] = tuple(rule["type"] for rule in asked.body["rules"])
     given |= {key: asked.body[key] for key in ("name", "enforcement") if key in asked.body}
-    one = (
-        before[number].model_copy(update=given)
-        if number
-        else Ruleset(id=len(before) + 101, **given)
-    )
-    after = tuple({**before, one.id: one}.values())
-    place.change(lambda state: state.model_copy(update={"rulesets": after}))
-    _mark(place, one.ref.removeprefix("refs/heads/"))
-    return answered(200 if number else 201, _ruleset(one))
+    made: list[Ruleset] = []
+    refusals: list[Reply] = []
+
+    def edit(state: GitHubState) -> GitHubState:
+        before = {one.id: one for one in state.rulesets}
+        if number and number not in before:
+            refusals.append(refused(404, "Not Found"))
+        elif any(one.name == given.get("name") and one.id != number for one in before.values()):
+            refusals.append(refused(422, "Validation Failed: Name must be unique"))
+        else:
+            new = state.made + 101
+            one = before[number].model_copy(update=given) if number else Ruleset(id=new, **given)
+            made.append(one)
+            told = {"rulesets": tuple({**before, one.id: one}.values())}
+            return state.model_copy(update={**told, "made": state.made + (not number)})
+        return state
+
+    place.change(edit)
+    if refusals:
+        return refusals[0]
+    _mark(place, made[0].ref.removeprefix("refs/heads/"))
+    return answered(200 if number else 201, _ruleset(made[0]))
+
+
+def ruleset_gone(place: Place, asked: Asked) -> Reply:
+    gone: list[Ruleset] = []
+
+    def edit(state: GitHubState) -> GitHubState:
+        number = int(asked.names["ruleset_id"])
+        gone.extend(one for one in state.rulesets if one.id == number)
+        rest = tuple(one for one in state.rulesets if one.id != number)
+        return state.model_copy(update={"rulesets": rest})
+
+    place.change(edit)
+    if not gone:
+        return refused(404, "Not Found")
+    _mark(place, gone[0].ref.removeprefix("refs/heads/"))
+    return Reply(204)
 
 
 def _mark(place: Place, branch: str) -> None:
@@ -188,5 +212,6 @@ ROUTES = (
     ("POST", f"{BASE}/rulesets", ruleset_kept),
     ("GET", f"{BASE}/rulesets/{{ruleset_id}}", ruleset),
     ("PUT", f"{BASE}/rulesets/{{ruleset_id}}", ruleset_kept),
+    ("DELETE", f"{BASE}/rulesets/{{ruleset_id}}", ruleset_gone),
     ("GET", f"{BASE}/rules/branches/{{branch}}", rules_of),
 )

@@ -44,6 +44,7 @@ class RunState(Value):
     inputs: dict[str, str]
     wrong: str = ""
     cancelled: bool = False
+    attempt: int = 1
 
 
 class Ruleset(Value):
@@ -70,7 +71,8 @@ class Knobs(Value):
 
     `digest` is ``sha256``, ``md5``, ``wrong``, or empty for none. `checked_out` is a commit that a
     job has checked out besides the right one. `expired` artifacts cannot be had any more. `hides`
-    runs are not listed (yet). `named` runs say in their title what they build.
+    runs are not listed (yet). `named` runs say in their title what they build. `state` is the
+    workflow's, `login` and `expires` are the token's.
     """
 
     workflow: str = PINNED_WORKFLOW
@@ -79,12 +81,18 @@ class Knobs(Value):
     expired: bool = False
     hides: bool = False
     named: bool = True
+    state: str = "active"
+    may_dispatch: bool = True
+    login: str = "rae"
+    expires: str = ""
     members: dict[str, str] = Field(default={})
 
 
 class GitHubState(Value):
     runs: tuple[RunState, ...] = ()
     rulesets: tuple[Ruleset, ...] = ()
+    made: int = 0
+    """How many rulesets there ever were."""
     messages: tuple[Message, ...] = ()
     knobs: Knobs = Knobs()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 HOST = "127.0.0.1"
+PORTS = range(20_000, 32_000)
 TIMEOUT_SECONDS = 30.0
 STOP_SECONDS = 5.0
 LOG_SHOWN = 2000
@@ -27,11 +29,16 @@ class NotStartedError(Exception):
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens at now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 that nobody listens at now.
+
+    It is none of those that the system gives to connections: until a slow server takes it, one
+    of these may.
+    """
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, port))
+            return port
 
 
 def answers(port: int, host: str = HOST) -> bool:

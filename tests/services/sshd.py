@@ -41,8 +41,9 @@ PrintMotd no
 MaxStartups 100
 AllowUsers {users}
 SetEnv HOME={root}
-Subsystem sftp internal-sftp
 """
+SUBSYSTEM = "Subsystem sftp internal-sftp"
+"""Where the settings of a test name no other one."""
 PENALTIES_SINCE = (9, 8)
 """OpenSSH shuts out, for a while, whoever has failed before: no use in tests of failures."""
 
@@ -90,7 +91,9 @@ class Sshd:
             users=" ".join(one.name for one in (self.me, *self.others)),
         )
         config = self.folder / "sshd_config"
-        config.write_text(words + "".join(f"{line}\n" for line in self.settings), encoding="ascii")
+        own = any(line.startswith("Subsystem") for line in self.settings)
+        lines = self.settings if own else (SUBSYSTEM, *self.settings)
+        config.write_text(words + "".join(f"{line}\n" for line in lines), encoding="ascii")
         command = [str(program("sshd")), "-D", "-e", "-f", str(config)]
         self._process = started(command, ready=lambda: answers(self.port), log=self.log)
 
@@ -107,6 +110,10 @@ class Sshd:
             for pid in descendants(self._process.pid):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+    def sessions(self) -> set[int]:
+        """Return the processes of all sessions, with what they run."""
+        return set(descendants(self._process.pid)) if self._process is not None else set()
 
     def change_key(self, kind: str = "ed25519") -> None:
         """Come back as another server would: at the same port with another host key."""

@@ -25,6 +25,13 @@ sub vcl_recv {
     return (synth(200, "OK"));
   }
 
+  if (req.url == "/tokens/self") {
+    if (req.http.Fastly-Key != "@KEY@") {
+      return (synth(401, "Unauthorized"));
+    }
+    return (synth(200, "Token"));
+  }
+
   if (req.url ~ "^/ftp/") {
     set req.url = regsub(req.url, "\?.*$", "");
     unset req.http.Cookie;
@@ -87,7 +94,10 @@ sub vcl_backend_response {
 
 sub vcl_synth {
   set resp.http.Content-Type = "application/json";
-  if (resp.status == 200) {
+  if (resp.reason == "Token") {
+    set resp.body = {"{"scope": "purge_select", "services": ["@SERVICE@"],
+      "expires_at": "2030-01-01T00:00:00Z" }"};
+  } elseif (resp.status == 200) {
     set resp.body = {"{"status": "ok", "id": ""} + req.xid + {"" }"};
   } else {
     set resp.body = {"{"msg": ""} + resp.reason + {"" }"};

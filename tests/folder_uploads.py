@@ -1,4 +1,4 @@
-"""Where experts upload, as a folder of this machine: the form of a rehearsal."""
+"""A server where experts upload, as a folder of this machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 from relkit.adapters.disk import failing
 from relkit.adapters.incoming import MAX_ENTRIES, Entry
+from relkit.adapters.incoming_ssh import text_within
 from relkit.adapters.subjects import opened
-from relkit.errors import CheckError, WorldError
+from relkit.errors import CheckError
 
 SERVER = "server of the uploads"
 
@@ -25,7 +26,7 @@ class FolderUploads:
     def list(self, *, folder: str) -> tuple[Entry, ...] | None:
         """Return what lies in a folder, in order of name; links are not followed."""
         path = self._path(folder)
-        if not path.is_dir():
+        if path.is_symlink() or not path.is_dir():
             return None
         with failing(f"look into {folder}", SERVER):
             found = sorted(islice(path.iterdir(), MAX_ENTRIES + 1))
@@ -57,24 +58,6 @@ class FolderUploads:
 
     def _path(self, folder: str) -> Path:
         return self._root / folder.lstrip("/")
-
-
-def text_within(data: bytes, name: str, limit: int) -> str:
-    """Return data as text in UTF-8, or raise `WorldError` (``TOO_LARGE``, ``NOT_UTF8``)."""
-    if len(data) > limit:
-        raise WorldError(
-            f"{name} has more than {limit} bytes",
-            code="TOO_LARGE",
-            remedy="Ask whoever uploaded it for the text that belongs there.",
-        )
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise WorldError(
-            f"{name} is not text in UTF-8: {error.reason} at byte {error.start}",
-            code="NOT_UTF8",
-            remedy="Ask whoever uploaded it for the text in UTF-8.",
-        ) from error
 
 
 def _entry(path: Path) -> Entry:
