@@ -136,7 +136,7 @@ def _running(commands: Commands) -> None:
         "else as long at each step as the world is patient",
     )
     cli_doctor.declare(commands)
-    statuses = "0 complete, 1 abandoned, 2 wrong usage, 75 not complete"
+    statuses = "0 complete, 1 abandoned or refused, 2 wrong usage, 75 not complete"
     one = command(commands, "status", _status, "how a release stands", statuses=statuses)
     record_options(one)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relkit.adapters import artifact_zip
@@ -173,6 +173,7 @@ def test_all_files_together_have_a_limit(tmp_path: Path, monkeypatch: pytest.Mon
     assert refused(tmp_path, zipped((GOOD, DATA))) == "TOO_LARGE"
 
 
+@example(at=4542, piece=b"\0" * 8)  # the CRC in the list, and the packed size
 @given(
     at=st.integers(0, 10_000),
     piece=st.sampled_from([b"\0" * 8, b"\xff" * 8, b"\xff" * 2, b"PK\6\6", b"PK\6\7", b"\1\0"]),

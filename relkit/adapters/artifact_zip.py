@@ -113,10 +113,18 @@ def _require_fit(member: zipfile.ZipInfo, name: str) -> None:
 
 
 def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    """Unpack one member, by pieces; `zipfile` checks its CRC and that it is not longer."""
+    """Unpack one member, by pieces; `zipfile` checks that it is not longer.
+
+    What ends too early it takes for whole; that is found here. No file of a release is empty.
+    """
+    crc = size = 0
     with opened.open(member) as source, target.open("xb") as file:
         while piece := source.read(PIECE):
-            file.write(piece)
+            crc = zlib.crc32(piece, crc)
+            size += file.write(piece)
+        if not size or (size, crc) != (member.file_size, member.CRC):
+            found, listed = f"{size} bytes, CRC {crc:08x}", f"{member.file_size}, {member.CRC:08x}"
+            raise _unreadable(f"{target.name} has {found}; listed are {listed}")
         file.flush()
         os.fsync(file.fileno())
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,10 +152,7 @@ def _statement(what: Download, facts: Mapping[str, str], files: list[Input]) -> 
 
 def _so_far(what: Download) -> str:
     """Say how much of a download has come; it goes on in another process."""
-    sizes = []
-    for path in what.attempt.glob(f"{PART}*/*"):
-        try:
-            sizes.append(path.stat().st_size)
-        except OSError:  # just renamed, or removed
-            continue
+    sizes: list[int] = []
+    with suppress(OSError):  # just renamed, or removed
+        sizes.extend(one.stat().st_size for one in what.attempt.glob(f"{PART}*/*"))
     return f"its files are being downloaded, {sum(sizes) / MEGABYTE:.1f} MB so far"
