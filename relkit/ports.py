@@ -37,6 +37,7 @@ from relkit.values import (
     Request,
     Scan,
     Signed,
+    Signing,
     SiteFile,
     SiteRelease,
     StoredFile,
@@ -262,8 +263,8 @@ class Artifacts(Protocol):
 class Signers(Protocol):
     """Signing as the release manager, and verifying against the policy."""
 
-    def usable(self) -> tuple[Tool, ...]:
-        """Say for each signing scheme what it would sign as; version None: it cannot sign."""
+    def usable(self) -> tuple[Signing, ...]:
+        """Say for each signing scheme what it would sign as, or why it cannot."""
 
     def sign(self, *, scheme: str, name: str, sha256: str) -> None:
         """Sign a collected file, if it still has this digest, and keep the signature beside it."""

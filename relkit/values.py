@@ -356,6 +356,14 @@ class Tool(Value):
     version: str | None  # None: not found
 
 
+class Signing(Value):
+    """As whom a signing scheme would sign; `version` None: it cannot, `why` says why."""
+
+    name: str
+    version: str | None
+    why: str = ""
+
+
 class Reach(Value):
     """How the notebook's kernel is reached, and what lets others in; None: it cannot be seen."""
 

@@ -44,6 +44,8 @@ CELL = "text-align:left;vertical-align:top;padding:.3em .6em;line-height:1.3"
 SHORT = f"{CELL};white-space:pre"
 WORDS = f"{CELL};white-space:pre-wrap"
 DIGESTS = f"{WORDS};overflow-wrap:anywhere;min-width:12em"
+MONO = "font-family:monospace;font-size:.85em"
+HEX = re.compile(r"[0-9a-f]{40,}")
 LINE = "overflow-wrap:anywhere;line-height:1.5"  # a digest is compared by its end
 SCROLLED = "max-height:30em;overflow:auto;margin:.5em 0 1em"
 MANY = 8  # parts of an action's argument that are listed, each on a line
@@ -106,6 +108,8 @@ def _style(column: Iterable[str]) -> str:
     cells = list(column)
     if max(map(len, cells)) <= UNBROKEN:
         return SHORT
+    if all(HEX.fullmatch(cell) for cell in cells):
+        return f"{DIGESTS};{MONO}"
     longest = max((len(word) for cell in cells for word in cell.split()), default=0)
     return DIGESTS if longest > UNBROKEN else WORDS
 

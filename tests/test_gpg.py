@@ -574,7 +574,7 @@ def test_usable_names_the_key_or_says_that_it_cannot_sign(
     shutil.copytree(place / "rm", tmp_path / "rm", ignore=shutil.ignore_patterns("S.*", "private*"))
     with GpgSigner(tmp_path / "rm", signers.fingerprint) as keyless:
         cannot = LocalSigners(**{**vars(signers), "sigstore": _forgetful(), "gpg": keyless})
-        assert [tool.version for tool in cannot.usable()] == [None, None]
+        assert [(one.version, bool(one.why)) for one in cannot.usable()] == [(None, True)] * 2
 
 
 def _forgetful() -> SigstoreSigner:

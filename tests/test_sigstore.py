@@ -718,7 +718,8 @@ def test_a_signer_who_is_not_in_the_policy_does_not_sign(
         signers.sign(scheme="sigstore", name=NAME, sha256=DIGEST)
     assert refusal.value.code == "SIGNER_NOT_IN_POLICY"
     assert instance.entries() == 0
-    assert [tool.version for tool in signers.usable()] == [None]
+    ((who, why),) = [(one.version, one.why) for one in signers.usable()]
+    assert (who, "SIGNER_NOT_IN_POLICY" in why) == (None, True)
 
 
 def test_usable_says_who_would_sign_and_logs_no_entry(

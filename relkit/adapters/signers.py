@@ -19,7 +19,7 @@ from relkit.adapters.sigstore import SigstoreSigner
 from relkit.adapters.subjects import Subject, digest_changed, opened, read_signature
 from relkit.adapters.superseded import put_aside
 from relkit.errors import CheckError, ReleaseError, UsageError, VerificationError, WorldError
-from relkit.values import Artifact, Companion, FileName, Tool
+from relkit.values import Artifact, Companion, FileName, Signing
 
 Scheme = Literal["sigstore", "gpg"]
 SUFFIXES: dict[Scheme, str] = {
@@ -52,8 +52,8 @@ class LocalSigners:
     tags: GpgSigner | None = None
     """The key that signs tags, where it signs no files."""
 
-    def usable(self) -> tuple[Tool, ...]:
-        """Say as whom each scheme would sign; version None: it cannot, the log says why.
+    def usable(self) -> tuple[Signing, ...]:
+        """Say as whom each scheme would sign, or why it cannot.
 
         For Sigstore a token is asked for, and nothing is logged; GPG signs a few bytes.
         """
@@ -236,9 +236,8 @@ def _scheme(text: str) -> Scheme:
     )
 
 
-def _rehearsed(name: str, who: Callable[[], str]) -> Tool:
+def _rehearsed(name: str, who: Callable[[], str]) -> Signing:
     try:
-        return Tool(name=name, version=who())
+        return Signing(name=name, version=who())
     except ReleaseError as error:
-        _logger.warning("%s cannot sign: %s", name, error)
-        return Tool(name=name, version=None)
+        return Signing(name=name, version=None, why=str(error).splitlines()[0])

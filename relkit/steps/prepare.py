@@ -76,7 +76,7 @@ def _signing(world: World) -> Iterator[Check]:
         yield Check(
             f"signing with {signer.name} works",
             signer.version is not None,
-            found=f"as {signer.version}" if signer.version else "it cannot sign now",
+            found=f"as {signer.version}" if signer.version else signer.why or "it cannot sign now",
             code="SIGNER_UNUSABLE",
             remedy=f"See to the credentials of {signer.name} before anything is begun.",
         )
