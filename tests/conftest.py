@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import rehearsals
 import toy
+from services.github_scene import Actions, actions_scene
+from services.sshd import sshd
+from ssh_helpers import Stand
 
 import relkit.step
 import relkit.steps
@@ -47,3 +51,27 @@ def world(tmp_path: Path) -> toy.Toy:
 @pytest.fixture
 def record(tmp_path: Path) -> Path:
     return tmp_path / "records" / "3.15.0a1"
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    """Return a running sshd, with connections to it."""
+    folder = tmp_path_factory.mktemp("sshd")
+    with sshd(folder) as server:
+        found = Stand(server, folder)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Actions]:
+    """Return GitHub's stand-in, as one test after the other uses it."""
+    with actions_scene(tmp_path_factory.mktemp("actions")) as one:
+        yield one
+
+
+@pytest.fixture
+def actions(started: Actions) -> Actions:
+    """Return GitHub's stand-in, begun anew for this test."""
+    started.scene.begin()
+    return started

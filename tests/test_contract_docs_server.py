@@ -7,14 +7,13 @@ import io
 import os
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import hostile
 import pytest
-from services.sshd import sshd
 from ssh_helpers import Stand
 
 from relkit.adapters import docs
@@ -72,15 +71,6 @@ class Server:
         tree = self.releases / VERSION
         found = (path for path in tree.rglob("*") if path.is_file())
         return {path.relative_to(tree).as_posix(): path.read_bytes() for path in found}
-
-
-@pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    folder = tmp_path_factory.mktemp("sshd")
-    with sshd(folder) as server:
-        found = Stand(server, folder)
-        yield found
-        found.close()
 
 
 @pytest.fixture(params=["folders", "ssh"])

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import hostile
 import pytest
-from services.sshd import sshd
 from ssh_helpers import Stand
 
 from relkit.adapters.downloads_shared import NAME, part_name
@@ -69,15 +68,6 @@ class World:
         """Return all files of the server, below its root."""
         files = (path for path in self.root.rglob("*") if not path.is_dir())
         return sorted(str(path.relative_to(self.root)) for path in files)
-
-
-@pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    folder = tmp_path_factory.mktemp("sshd")
-    with sshd(folder) as server:
-        found = Stand(server, folder)
-        yield found
-        found.close()
 
 
 @pytest.fixture(params=["folders", "ssh"])

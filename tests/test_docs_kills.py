@@ -17,7 +17,6 @@ from random import Random
 
 import pytest
 from services.running import descendants
-from services.sshd import sshd
 from ssh_helpers import Stand
 from ssh_processes import Processes, ended, go
 
@@ -63,15 +62,6 @@ class Scene:
         found = self.docs.unpacked(version=VERSION)
         assert found in {None, Unpacked(sha256=self.sha256, files=COUNT)}
         return found is not None
-
-
-@pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    folder = tmp_path_factory.mktemp("sshd")
-    with sshd(folder) as server:
-        found = Stand(server, folder)
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from services.github_scene import Actions, actions_scene
+from services.github_scene import Actions
 from services.github_standin import TOKEN
 from services.github_standin_state import PINNED_WORKFLOW, turn
 from test_azure import build as azure_build
@@ -41,18 +41,6 @@ from relkit.real.probing import _account, _had
 from relkit.real.probing_servers import _clocks
 
 NOW = dt.datetime.now(dt.UTC)
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Actions]:
-    with actions_scene(tmp_path_factory.mktemp("actions")) as one:
-        yield one
-
-
-@pytest.fixture
-def actions(started: Actions) -> Actions:
-    started.scene.begin()
-    return started
 
 
 def dispatchable(actions: Actions) -> Seen:

@@ -18,7 +18,6 @@ from random import Random
 
 import pytest
 from services.running import descendants
-from services.sshd import sshd
 from ssh_helpers import Stand
 from ssh_processes import Processes, ended, go
 
@@ -72,15 +71,6 @@ class Scene:
 
     def parts(self) -> list[str]:
         return [path.name for path in self.root.rglob(".*")]
-
-
-@pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    folder = tmp_path_factory.mktemp("sshd")
-    with sshd(folder) as server:
-        found = Stand(server, folder)
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ import faults
 import pytest
 from hostile import STRINGS
 from services.faulty import WRITES, refusal
-from services.github_scene import Actions, actions_scene
+from services.github_scene import Actions
 from services.github_standin_state import turn
 
 from relkit.adapters.processes import ProcessBuilders
@@ -19,18 +19,6 @@ from relkit.adapters.remote_builders import RemoteBuilders
 
 pytestmark = pytest.mark.slow
 PORT = "Builders (GitHub)"
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Actions]:
-    with actions_scene(tmp_path_factory.mktemp("actions")) as one:
-        yield one
-
-
-@pytest.fixture
-def actions(started: Actions) -> Actions:
-    started.scene.begin()
-    return started
 
 
 @pytest.fixture

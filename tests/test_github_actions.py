@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from services.github_scene import VERSION, Actions, actions_scene
+from services.github_scene import VERSION, Actions
 from services.github_standin_actions import HEAD_SHA
 from services.github_standin_state import PINNED_WORKFLOW, kept, turn
 
@@ -17,18 +16,6 @@ from relkit.errors import CheckError, ReleaseError, WorldError
 
 IOS = f"python-{VERSION}-iOS-XCframework.tar.gz"
 LONG_AGO = timedelta(hours=1)
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Actions]:
-    with actions_scene(tmp_path_factory.mktemp("actions")) as one:
-        yield one
-
-
-@pytest.fixture
-def actions(started: Actions) -> Actions:
-    started.scene.begin()
-    return started
 
 
 @pytest.fixture

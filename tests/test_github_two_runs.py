@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from services.github_scene import REPOSITORY, Actions, Scene, actions_scene
+from services.github_scene import REPOSITORY, Actions, Scene
 from services.github_standin_state import kept
 
 from relkit.adapters.github_tracker import GitHubTracker
@@ -21,18 +21,6 @@ from relkit.errors import ReleaseError
 from relkit.values import ADMINISTRATORS, Protection
 
 LABEL = "needs backport to 3.15"
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Actions]:
-    with actions_scene(tmp_path_factory.mktemp("two")) as one:
-        yield one
-
-
-@pytest.fixture
-def actions(started: Actions) -> Actions:
-    started.scene.begin()
-    return started
 
 
 @pytest.fixture

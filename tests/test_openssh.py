@@ -24,15 +24,6 @@ from relkit.adapters.ssh_refusals import fingerprint
 from relkit.errors import ReleaseError, WorldError
 
 
-@pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    folder = tmp_path_factory.mktemp("sshd")
-    with sshd(folder) as server:
-        found = Stand(server, folder)
-        yield found
-        found.close()
-
-
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Sshd]:
     """Run a server of the test's own, whose keys may change."""
